@@ -7,7 +7,7 @@ of the user runs unchanged: JAX traces what it would trace anyway, with marks in
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ from tandv.track.jax._kernels import Kernel, chooser, xla
 from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._parts import holds_marks
 from tandv.track.jax._rows import OnDevice
+from tandv.track.jax._shared_rows import Shapes, say_shared
 from tandv.track.jax._tag import SCALE, Mark, naming
 from tandv.track.jax._units import axis_of, kernel_of
 from tandv.track.jax._variant import Variant
@@ -43,14 +44,16 @@ class Calls:
         self,
         own: Callable[[Any], Kernel] | None,
         exact: bool,
-        warn_once: Callable[[str], None],
+        warn_once: Callable[..., None],
         fail: Callable[[str, Exception], None],
         settle: Callable[[], None],
         before: Callable[[], None],
         units: bool = False,
         blocks: BlockFormats | None = None,
         attention: Callable[[Any], Any] | None = None,
+        roots: Callable[[], Mapping[str, Shapes]] = dict,
     ):
+        self._roots = roots  # the models that were called
         self._units = units  # whether the units of values are measured, too
         self._blocks = blocks  # that values are measured in, too
         self._attention = attention  # adds marks of attention heads to a program
@@ -165,6 +168,7 @@ class Calls:
         if key not in self._variants:
             self.new.append((jaxpr, parameters["name"]))
             self._variants[key] = self._variant(args, jaxpr, parameters)
+            say_shared(jaxpr, self._roots(), self._warn_once)
             if len(self._variants) > _MANY:
                 self._variants.popitem(last=False)
         self._variants.move_to_end(key)

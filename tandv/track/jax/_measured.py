@@ -17,8 +17,9 @@ from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._collect import EquationContext, Record, collect, spans_devices
 from tandv.track.jax._kernels import chooser
+from tandv.track.jax._models import is_within_shards
 from tandv.track.jax._names import optimizer_states, weights
-from tandv.track.jax._naming import Namer, is_staged, is_within_shards
+from tandv.track.jax._naming import Namer, is_staged
 from tandv.track.jax._packing import unpacked
 from tandv.track.jax._stacks import whole_of
 from tandv.track.settings import Pattern, Settings

@@ -59,6 +59,15 @@ def not_measured(dtype: str, tensor_type: str, name: str) -> tuple[str, str]:
     return f"{why} (first met at {tensor_type} {name!r})", why
 
 
+def also_tracked(first: str, other: str) -> str:
+    """Return what is said of a second class whose parameters have the names and shapes of the tracked model's."""
+    return (
+        f"{first} and {other} both have parameters with the names and shapes of the tracked model: {first}, which was "
+        f"called first, is taken for it, and the rows of {other} begin with {other!r}. If {other} is the tracked "
+        "model, call it first, or put both into one model"
+    )
+
+
 def without_gradient(names: Sequence[str]) -> str:
     """Return what is said of values that were tagged within rules of differentiation."""
     return (

@@ -12,9 +12,9 @@ from jax._src import core as jax_core
 from jax.extend import core
 
 from tandv.tensor_types import ACTIVATION
-from tandv.track.jax._names import parameters_of
+from tandv.track.jax._models import is_other_model, is_tracked_model, shapes_of
 from tandv.track.jax._stacks import learned
-from tandv.track.jax._tag import Mark, is_unknown, key_text, mark_leaves, naming
+from tandv.track.jax._tag import Mark, is_unknown, mark_leaves, naming
 
 Path = tuple[str | None, ...]  # None for the number of a layer, where layers are scanned over
 
@@ -46,7 +46,10 @@ class Namer:
         activations: bool = True,
     ):
         self.names: dict[str, str] = {}  # of the modules that were called, in that order, and their types
-        self.root: str | None = None
+        self.root: str | None = None  # the class whose layers bear no prefix
+        self.is_root_known = False  # whether that is the class of the tracked model for certain
+        self.also_root: str | None = None  # a class that may as well be
+        self.roots: dict[str, frozenset[tuple[int, ...]]] = {}  # shapes of the parameters of each model, by its name
         self.error: Exception | None = None  # the first of our own
         self.gradients = gradients
         self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers, see `_stacks`
@@ -150,6 +153,8 @@ class Namer:
         if outer is None:
             prefix = self._prefix(kind if not path else "", shapes)
             frame = Frame((*prefix, *path), (), kind, module, shapes, _trace())
+            name = text(frame.path) or kind
+            self.roots[name] = self.roots.get(name, frozenset()) | {shape for shape in shapes.values() if shape}
         else:
             scanned = _scanned(shapes, outer.shapes, path)
             whole = (*outer.path, *path, *[None for _ in scanned])
@@ -171,7 +176,11 @@ class Namer:
         if self.root is None and is_other_model(shapes, self.tracked):
             return (kind,)
         self.root = self.root or kind
-        return () if kind == self.root else (kind,)
+        if kind == self.root:
+            return ()
+        if not self.is_root_known and is_tracked_model(shapes, self.tracked):
+            self.also_root = kind
+        return (kind,)
 
     def _marked(self, output: Any, path: Path, frame: Frame) -> Any:
         if not self._activations:
@@ -221,34 +230,6 @@ def is_in_rule() -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def shapes_of(parameters: Any) -> dict[tuple[str, ...], tuple[int, ...]]:
-    """Return the shapes of a tree of parameters by their paths."""
-    leaves = jax.tree_util.tree_flatten_with_path(parameters)[0]
-    return {tuple(map(key_text, keys)): leaf.shape for keys, leaf in leaves if hasattr(leaf, "shape")}
-
-
-def is_other_model(shapes: Mapping[tuple[str, ...], tuple[int, ...]], tracked: Any) -> bool:
-    """Tell whether a model's parameters are named as some of the tracked model's, but are not those.
-
-    Their arrays may have further axes, as those of an ensemble have; those of a `shard_map` have other lengths.
-    """
-    known = shapes_of(parameters_of(tracked)) if tracked is not None else {}
-    if not known.keys() & shapes.keys() or is_within_shards():
-        return False
-    return not all(keys in shapes and _is_within(shapes[keys], whole) for keys, whole in known.items())
-
-
-def _is_within(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
-    rest = iter(whole)
-    return all(size in rest for size in shape)
-
-
-def is_within_shards() -> bool:
-    """Tell whether the code of one device of a mesh is being traced, by a `shard_map` around it."""
-    mesh = jax.sharding.get_abstract_mesh()
-    return any(kind == jax.sharding.AxisType.Manual for kind in getattr(mesh, "axis_types", ()))
 
 
 def _scanned(inner: dict[Any, Any], outer: dict[Any, Any], path: tuple[str, ...]) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ import jax
 
 from tandv.tensor_types import WEIGHT_GRADIENT
 from tandv.track.jax._loss_scale import dynamic_scale
+from tandv.track.jax._models import is_other_model, shapes_of
 from tandv.track.jax._names import gradient_names, parameters_of
-from tandv.track.jax._naming import is_other_model, shapes_of
 from tandv.track.jax._tag import key_text, naming
 
 Named = list[tuple[tuple[str, ...], Any]]  # the modules below a module, by their paths

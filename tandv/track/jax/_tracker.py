@@ -77,7 +77,7 @@ class JaxTracker(ProgramTracker):
         names = ScopedNamer if settings.attention else Namer
         self._namer, self._context = names(self._selects, settings.track_gradients is not False), object()
         if is_object(model) or is_equinox(model):
-            self._namer.root = type(model).__name__
+            self._namer.root, self._namer.is_root_known = type(model).__name__, True
         self._calls = Calls(
             self._own,
             exact,
@@ -88,6 +88,7 @@ class JaxTracker(ProgramTracker):
             settings.units,
             blocks,
             self._with_heads if settings.attention else None,
+            lambda: self._namer.roots,
         )
         self._interception = Interception(self._calls, self._namer)
         self._names_known = False

@@ -1,0 +1,115 @@
+"""Models of one class in one program, whose rows hold all of them: said where their parameters are different inputs."""
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jax.extend import core
+
+from tandv.messages import some
+from tandv.tensor_types import ACTIVATION
+from tandv.track.jax._naming import text
+from tandv.track.jax._parts import holds_marks
+from tandv.track.jax._replicas import programs_in
+from tandv.track.jax._tag import Mark, mark_p
+
+Shapes = frozenset[tuple[int, ...]]
+Origins = int  # the inputs of a program that a value is computed from, as bits
+
+
+def say_shared(program: core.ClosedJaxpr, roots: Mapping[str, Shapes], say: Callable[[str, str], None]) -> None:
+    """Say which models a program calls on several sets of parameters, each of which is an input of it.
+
+    That an input is a parameter is told by its shape. Nothing is said where parameters are computed from those of
+    another call, as those after an update.
+
+    Args:
+        program: the traced program.
+        roots: the shapes of the parameters of each model that was called, by its name.
+        say: is given a sentence, and what it is about.
+    """
+    if not any(roots.values()):
+        return
+    inputs = [*program.jaxpr.invars, *program.jaxpr.constvars]
+    shapes = [tuple(getattr(v.aval, "shape", ())) for v in inputs]
+    calls: dict[str, list[Origins]] = {}
+
+    def note(mark: Mark, origins: Origins) -> None:
+        name = re.sub(r"\[.*$", "", text(mark.name))
+        if mark.tensor_type == ACTIVATION and roots.get(name):
+            parameters = sum(1 << i for i, shape in enumerate(shapes) if shape in roots[name] and origins >> i & 1)
+            if {shapes[i] for i in _numbers(parameters)} >= roots[name]:
+                calls.setdefault(name, []).append(parameters)
+
+    _follow(program.jaxpr, [1 << i for i in range(len(inputs))], note)
+    names = list(getattr(getattr(program.jaxpr, "debug_info", None), "arg_names", None) or ())
+    for name, found in calls.items():
+        apart = next(((one, other) for one in found for other in found if not one & other), None)
+        if apart is not None:
+            places = [_place([names[i] for i in _numbers(each) if i < len(names)]) for each in sorted(apart)]
+            of = f" ({some(places)})" if all(places) else ""
+            say(
+                f"{name} is called on several sets of parameters in one step{of}: its rows, and those of its layers, "
+                "hold the outputs and gradients of all of them together. To tell them apart put them into one model, "
+                "give one of them a class of its own, or intercept its call alone within tracker.phase(...)",
+                f"parameters of {name}",
+            )
+
+
+def _numbers(origins: Origins) -> list[int]:
+    return [i for i in range(origins.bit_length()) if origins >> i & 1]
+
+
+def _place(names: Sequence[str]) -> str:
+    """Return what the names of some arguments have in common.
+
+    >>> _place(["student['params']['a']['bias']", "student['params']['b']['bias']"])
+    "student['params']"
+    """
+    alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    common = "".join(letters[0] for letters in alike)
+    return common if len(names) == 1 else re.sub(r"[\[.][^\]]*$", "", common)
+
+
+def _follow(program: core.Jaxpr, inputs: Sequence[Origins], note: Callable[[Mark, Origins], None]) -> list[Origins]:
+    """Return from what the results of a program are computed, and note the marks in it."""
+    known: dict[Any, Origins] = dict(zip([*program.invars, *program.constvars], inputs, strict=False))
+
+    def read(v: Any) -> Origins:
+        return 0 if isinstance(v, core.Literal) else known.get(v, 0)
+
+    for equation in program.eqns:
+        operands = [read(v) for v in equation.invars]
+        if equation.primitive is mark_p:
+            note(equation.params["mark"], operands[0])
+        known.update(zip(equation.outvars, _results(equation, operands, note), strict=False))
+    return [read(v) for v in program.outvars]
+
+
+def _results(equation: Any, operands: list[Origins], note: Callable[[Mark, Origins], None]) -> list[Origins]:
+    all_of_them = 0
+    for one in operands:
+        all_of_them |= one
+    results = [0] * len(equation.outvars)
+    for program, given in _runs(equation, operands):
+        inside = _follow(program, given if given is not None else [all_of_them] * len(program.invars), note)
+        if given is None or len(inside) != len(results):
+            return [all_of_them] * len(results)
+        results = [one | other for one, other in zip(results, inside, strict=True)]
+    return results if any(results) else [all_of_them] * len(results)
+
+
+def _runs(equation: Any, operands: list[Origins]) -> list[tuple[core.Jaxpr, list[Origins] | None]]:
+    """Return the programs with marks that an equation runs, and their inputs, None where these are not known.
+
+    Of a loop that is the first round.
+    """
+    programs, name = list(programs_in(equation.params)), equation.primitive.name
+    if not any(map(holds_marks, programs)):
+        return []
+    if name == "while" and {"cond_nconsts", "body_nconsts", "body_jaxpr"} <= equation.params.keys():
+        first, second = equation.params["cond_nconsts"], equation.params["body_nconsts"]
+        return [(equation.params["body_jaxpr"].jaxpr, [*operands[first : first + second], *operands[first + second :]])]
+    given = operands[1:] if name == "cond" else operands
+    return [(program, given if len(program.invars) == len(given) else None) for program in programs]
