@@ -50,18 +50,13 @@ _ERRORS = """() => {
 }"""
 
 
-# Of each server: its module, the name that its settings begin with, and where it shows a notebook; a workspace of its
-# own keeps Lab from opening those of before beside it.
-SERVERS = {
-    "lab": ("jupyterlab", "LabApp", "lab/workspaces/{0.stem}/tree/{0.name}"),
-    "notebook": ("notebook", "JupyterNotebookApp", "notebooks/{0.name}"),
-}
+# Where JupyterLab and Notebook 7 show a notebook; a workspace of its own keeps Lab from opening those of before, too.
+SHOWN = {"lab": "lab/workspaces/{0.stem}/tree/{0.name}", "notebook": "notebooks/{0.name}"}
 
 
 @contextlib.contextmanager
-def lab(folder: Path, home: Path, server: str = "lab") -> Iterator[tuple[str, str]]:
-    """Run JupyterLab or Notebook 7 on `folder`, all else it writes under `home`; yield its address and token."""
-    module, settings_of, _ = SERVERS[server]
+def jupyter(folder: Path, home: Path) -> Iterator[tuple[str, str]]:
+    """Run JupyterLab, and with it Notebook 7, on `folder`, all else under `home`; yield the address and the token."""
     token = secrets.token_hex(16)
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR")
     places += ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
@@ -71,12 +66,11 @@ def lab(folder: Path, home: Path, server: str = "lab") -> Iterator[tuple[str, st
     settings = [
         *("--no-browser", "--allow-root", "--ip=127.0.0.1", "--ServerApp.port_retries=0"),
         *(f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}", "--LabApp.news_url=None"),
-        *(
-            f"--{settings_of}.expose_app_in_browser=True",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        ),
+        *(f"--{application}.expose_app_in_browser=True" for application in ("LabApp", "JupyterNotebookApp")),
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LanguageServerManager.autodetect=False",  # which starts npm
     ]
-    command = [sys.executable, "-m", module, *settings]
+    command = [sys.executable, "-m", "jupyterlab", *settings]
     with served(command, home / "lab.log", f"/api/status?token={token}", env=environment) as address:
         yield address, token
 
@@ -139,14 +133,14 @@ def browser(profile: Path) -> Iterator[Any]:
             context.close()
 
 
-def run_notebook(page: Any, address: str, token: str, path: Path, server: str = "lab") -> None:
+def run_notebook(page: Any, address: str, token: str, path: Path, application: str = "lab") -> None:
     """Open a notebook and run all its cells; fail with the errors that they show."""
     # The kernel starts before the page opens, or two may start and cells get lost.
     body = {"path": path.name, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
     headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{address}/api/sessions", json.dumps(body).encode(), headers, method="POST")
     urllib.request.urlopen(request, timeout=600).close()
-    page.goto(f"{address}/{SERVERS[server][2].format(path)}?token={token}")
+    page.goto(f"{address}/{SHOWN[application].format(path)}?token={token}")
     page.wait_for_function("() => !!window.jupyterapp")
     page.evaluate(_READY, _PATIENCE)
     page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }")

@@ -9,7 +9,7 @@ import sys
 import pytest
 from stored import counted_only, stored
 
-from in_browser import CHROMIUM, browser, lab, notebook, run_notebook, served
+from in_browser import CHROMIUM, browser, jupyter, notebook, run_notebook, served
 from tandv.log.logframe import example_log
 
 pytestmark = [
@@ -20,45 +20,63 @@ CELL = "import tandv\ntandv.view('run', step=7, height=600)"
 STEP = "() => document.querySelector('.tandv').tandv.state.view.step"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notebooks")
+    stored(counted_only(example_log(layers=4, steps=20)), folder / "run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    """One browser for all: to start one takes longer than to open a page."""
+    with browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page.context
+
+
 @pytest.fixture
-def folder(tmp_path):
-    stored(counted_only(example_log(layers=4, steps=20)), tmp_path / "notebooks" / "run")
-    return tmp_path / "notebooks"
+def page(context):
+    page = context.new_page()
+    yield page
+    page.close()
 
 
-@pytest.mark.parametrize("server", ["lab", "notebook"])
-def test_the_widget_works_and_leaves_a_picture(folder, tmp_path, server):
-    home = tmp_path / "home"
-    home.mkdir()
-    path = notebook(folder / "a.ipynb", CELL)
-    with lab(folder, home, server) as (address, token), browser(home / "profile") as page:
-        run_notebook(page, address, token, path, server)
-        page.wait_for_selector(".tandv h1:has-text('run')")
-        page.wait_for_function(f"{STEP.removeprefix('() => ')} === 7")
-        wide, high, room = page.evaluate("""() => {
-            const root = document.querySelector('.tandv'), { width, height } = root.getBoundingClientRect();
-            return [width, height, root.parentElement.clientWidth];
-        }""")
-        assert high == 600 and wide == room > 700
-        page.click(".tandv h1")
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function(f"{STEP.removeprefix('() => ')} === 8")
-        page.evaluate("""async () => {
-            const panel = window.jupyterapp.shell.currentWidget;
-            await window.jupyterapp.commands.execute('docmanager:save');
-            await panel.sessionContext.session.kernel.restart();
-        }""")
-        assert page.is_visible(".tandv h1")  # what was read before is shown
-        page.reload()
-        page.wait_for_selector(".tandv-again", state="visible")
-        assert not page.is_visible("text=Loading widget") and not page.is_visible("text=model not found")
+@pytest.fixture(scope="module")
+def server(folder, tmp_path_factory):
+    with jupyter(folder, tmp_path_factory.mktemp("home")) as (address, token):
+        yield address, token
+
+
+@pytest.mark.parametrize("application", ["lab", "notebook"])
+def test_the_widget_works_and_leaves_a_picture(folder, server, page, application):
+    path = notebook(folder / f"{application}.ipynb", CELL)
+    run_notebook(page, *server, path, application)
+    page.wait_for_selector(".tandv h1:has-text('run')")
+    page.wait_for_function(f"{STEP.removeprefix('() => ')} === 7")
+    wide, high, room = page.evaluate("""() => {
+        const root = document.querySelector('.tandv'), { width, height } = root.getBoundingClientRect();
+        return [width, height, root.parentElement.clientWidth];
+    }""")
+    assert high == 600 and wide == room > 700
+    page.click(".tandv h1")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"{STEP.removeprefix('() => ')} === 8")
+    page.evaluate("""async () => {
+        const panel = window.jupyterapp.shell.currentWidget;
+        await window.jupyterapp.commands.execute('docmanager:save');
+        await panel.sessionContext.session.kernel.restart();
+    }""")
+    assert page.is_visible(".tandv h1")  # what was read before is shown
+    page.reload()
+    page.wait_for_selector(".tandv-again", state="visible")
+    assert not page.is_visible("text=Loading widget") and not page.is_visible("text=model not found")
     outputs = json.loads(path.read_text())["cells"][0]["outputs"]
     assert [sorted(one["data"]) for one in outputs] == [
         ["application/vnd.jupyter.widget-view+json", "image/png", "text/plain"],
         ["text/html"],
     ]
     assert "".join(outputs[0]["data"]["text/plain"]) == "view('run'): run this cell again to bring it to life"
-    if server == "lab":
+    if application == "lab":
         made = subprocess.run(
             [sys.executable, "-m", "nbconvert", "--to", "html", str(path)], capture_output=True, text=True, check=True
         )
@@ -82,14 +100,11 @@ if __name__ == "__main__":
 """
 
 
-def test_marimo_shows_it_in_a_shadow_root(folder, tmp_path):
+def test_marimo_shows_it_in_a_shadow_root(folder, page, tmp_path):
     (folder / "app.py").write_text(MARIMO)
     command = [sys.executable, "-m", "marimo", "run", "app.py", "--headless", "--no-token"]
     environment = os.environ | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
-    with (
-        served(command, tmp_path / "log", cwd=folder, env=environment) as address,
-        browser(tmp_path / "profile") as page,
-    ):
+    with served(command, tmp_path / "log", cwd=folder, env=environment) as address:
         page.goto(address)
         root = page.locator(".tandv")
         root.locator("h1:has-text('run')").wait_for()

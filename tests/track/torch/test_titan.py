@@ -1,28 +1,18 @@
 """Pipeline stages × `fully_shard` × checkpointed blocks × float8 emulation: one log, equal to that of one process."""
 
-import multiprocessing
-
 import pytest
 
 import tests.track.torch.titan_ranks as titan
 from tandv.track.common import read_pickle
+from tests.processes import run_all
 from tests.track.torch.test_distributed import table
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_loop_as_torchtitans_has_the_log_of_one_process(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=titan.begin, args=(rank, tmp_path)) for rank in range(4)]
-    for process in processes:
-        process.start()
+    assert run_all(titan.begin, [(rank, tmp_path) for rank in range(4)]) == [0] * 4
     titan.alone(tmp_path / "alone")
-    for process in processes:
-        process.join(600)
-    for process in processes:
-        if process.is_alive():
-            process.kill()
-    assert [process.exitcode for process in processes] == [0] * 4
     one, other = (table(read_pickle(tmp_path / name / "log.pkl")) for name in ("alone", "together"))
     assert other.index.tolist() == one.index.tolist()
     roots = [label for label in one.index if label[2] == "Titan"]  # each stage has an output of its own

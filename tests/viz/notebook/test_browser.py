@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from in_browser import CHROMIUM, browser, lab, notebook, run_notebook
+from in_browser import CHROMIUM, browser, jupyter, notebook, run_notebook
 from tandv.log.logframe import example_log, layers
 
 pytestmark = [
@@ -46,7 +46,7 @@ show()"""
 def server(tmp_path_factory):
     """Run one JupyterLab and one browser; yield the folder of notebooks, the address, the token, and the browser."""
     folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
-    with lab(folder, home) as (address, token), browser(home / "profile") as page:
+    with jupyter(folder, home) as (address, token), browser(home / "profile") as page:
         yield folder, address, token, page.context
 
 
@@ -81,7 +81,7 @@ def _wait_for_state(page, plot, layer, step):
     page.wait_for_function("w => document.querySelector('.state').textContent === w", arg=wanted)
 
 
-def test_heatmap_click_opens_the_layer_and_step_and_right_click_goes_back(page_of):
+def test_a_heatmap_opens_what_is_clicked_follows_its_cell_and_leaves_a_picture(page_of):
     page, point = page_of(HEATMAP)
     x, y = point(0, (7 + 0.5) / 20, (3 + 0.5) / 6)
     page.mouse.move(x, y)
@@ -89,27 +89,6 @@ def test_heatmap_click_opens_the_layer_and_step_and_right_click_goes_back(page_o
     _wait_for_state(page, "exp_hist", layers(DF)[3], 7)
     page.mouse.click(x, y, button="right")
     _wait_for_state(page, "scalar_global_heatmap", None, None)
-
-
-def test_toolbar_loss_and_cross_hair(page_of):
-    page, point = page_of(LOSS, HISTOGRAM)
-    page.select_option(".tandv-layer select", "head")
-    _wait_for_state(page, "exp_hist", "head", 0)
-    for i in range(60):
-        page.mouse.move(*point(1, 0.1 + 0.8 * i / 60, 0.5))
-    page.wait_for_function("() => /^step 1[5-9]/.test(document.querySelector('.tandv-readout').textContent)")
-    after_sweep = _still(page)
-    page.mouse.move(5, 5)
-    page.mouse.move(*point(1, 0.5, -0.05))  # in the figure, beside all Axes: no line
-    _until(page, lambda: _picture(page) != after_sweep)
-    page.mouse.move(*point(1, 0.1 + 0.8 * 59 / 60, 0.5))
-    _until(page, lambda: _picture(page) == after_sweep)
-    page.mouse.click(*point(1, 0.5, 0.5))
-    page.wait_for_function("() => /^..exp_hist., .head., (9|10).$/.test(document.querySelector('.state').textContent)")
-
-
-def test_the_figure_follows_its_cell_and_a_reopened_notebook_shows_a_picture(page_of):
-    page, _ = page_of(HEATMAP)
     for width in (1_900, 1_300):
         page.set_viewport_size({"width": width, "height": 1_000})
         page.wait_for_function(
@@ -131,6 +110,23 @@ def test_the_figure_follows_its_cell_and_a_reopened_notebook_shows_a_picture(pag
     page.wait_for_selector(".tandv-again", state="visible")
     page.wait_for_timeout(500)
     assert not page.is_visible("text=Loading widget") and not page.is_visible("text=model not found")
+
+
+def test_toolbar_loss_and_cross_hair(page_of):
+    page, point = page_of(LOSS, HISTOGRAM)
+    page.select_option(".tandv-layer select", "head")
+    _wait_for_state(page, "exp_hist", "head", 0)
+    for i in range(60):
+        page.mouse.move(*point(1, 0.1 + 0.8 * i / 60, 0.5))
+    page.wait_for_function("() => /^step 1[5-9]/.test(document.querySelector('.tandv-readout').textContent)")
+    after_sweep = _still(page)
+    page.mouse.move(5, 5)
+    page.mouse.move(*point(1, 0.5, -0.05))  # in the figure, beside all Axes: no line
+    _until(page, lambda: _picture(page) != after_sweep)
+    page.mouse.move(*point(1, 0.1 + 0.8 * 59 / 60, 0.5))
+    _until(page, lambda: _picture(page) == after_sweep)
+    page.mouse.click(*point(1, 0.5, 0.5))
+    page.wait_for_function("() => /^..exp_hist., .head., (9|10).$/.test(document.querySelector('.state').textContent)")
 
 
 def _until(page, so):
