@@ -1,10 +1,14 @@
 """Which steps are recorded: by number, by a budget, by what the steps before have shown, and as the disk keeps up."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tandv.track.common._lifetime import Lifetime
 from tandv.track.common.budget import Budget
+from tandv.track.common.measurements import Block
 from tandv.track.common.reporting import warn
+
+_HELD = 4 << 20  # bytes of measurements that wait for other steps
 
 
 class ChosenSteps(Lifetime):
@@ -12,6 +16,26 @@ class ChosenSteps(Lifetime):
 
     measurements: Any
     _skipped = 0  # steps, while the writer had no room for them
+    _held: tuple[tuple[Callable[[], list[Block]], int], ...] = ()  # of steps that the writer was not given yet
+
+    def hold(self, make: Callable[[], list[Block]], size: int) -> None:
+        """Keep a step's measurements until the next flush, so that the writer's thread summarises many in a row.
+
+        One step takes it ten times as long: training has emptied the caches of the processor, and the interpreter runs
+        either the hooks of training or that thread.
+
+        Args:
+            make: returns the step's rows.
+            size: bytes of the measurements; 0 where they come from elsewhere, which is not held up.
+        """
+        self._held += ((make, size),)
+        if not size or sum(size for _, size in self._held) > _HELD:
+            self.drain()
+
+    def drain(self) -> None:
+        held, self._held = self._held, ()
+        for make, size in held:
+            self._writer.append(make, size)
 
     def keep_to_budget(self, part: Any, *names: str) -> None:
         """Count the time of some methods as the tracker's, where it has a budget.

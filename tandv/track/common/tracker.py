@@ -294,5 +294,5 @@ class Tracker(ChosenSteps):
             block = with_numbers(with_step(with_experts(with_heads(later.make())), of_step, order), of_rows)
             return [block if units is None else self._unit_history.added_to(block, units())]
 
-        self._writer.append(make, later.size)
+        self.hold(make, later.size)
         self._recorded += 1
