@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 
-from tandv.analysis.similarity import Arrays, as_samples, centred, main_directions, svcca_of
+from tandv.analysis.similarity import Arrays, as_samples, centred, in_range, main_directions, svcca_of
 from tandv.curves import as_curves
 
 MOST_FEATURES = 8192  # two layers of this width have 67 million correlations
@@ -50,7 +50,7 @@ def correlate(x: ArrayLike, y: ArrayLike) -> np.ndarray:
 
 def _standardised(samples: np.ndarray) -> np.ndarray:
     """Return features of mean 0 and length 1; constant ones are 0."""
-    deviation = centred(samples)
+    deviation = centred(in_range(samples, each=True))
     # Scaled first: squares of tiny or huge activations would leave the range of float64.
     scale = np.abs(deviation).max(0)
     deviation = deviation / np.where(scale == 0, 1, scale)
@@ -142,10 +142,11 @@ def correlation_summary(outputs: Arrays, *, svcca: bool = False, variance: float
 
     Raises ValueError naming the layers whose samples differ or that have more than 8,192 features.
     """
-    layers = {name: centred(samples) for name, samples in _layers(outputs).items()}
+    given = _layers(outputs)
+    layers = {name: centred(in_range(samples)) for name, samples in given.items()}
     samples = len(next(iter(layers.values())))
     chance = chance_correlation(samples)
-    units = {name: _standardised(array) for name, array in layers.items()}
+    units = {name: _standardised(array) for name, array in given.items()}
     live = {name: int((array != 0).any(0).sum()) for name, array in units.items()}
     power = {name: np.einsum("sf,sf->f", array, array) for name, array in layers.items()}
     norm = {}

@@ -51,7 +51,23 @@ def _same_samples(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"the arrays hold {len(first)} and {len(second)} samples; give both the same inputs in the same order"
         )
-    return centred(first), centred(second)
+    return centred(in_range(first)), centred(in_range(second))
+
+
+def in_range(samples: np.ndarray, *, each: bool = False) -> np.ndarray:
+    """Return samples, multiplied by a power of two where fourth powers of the largest would leave float64's range.
+
+    >>> in_range(np.array([[2.0**600, 1.0], [0.0, 0.0]]), each=True)[0].tolist()
+    [0.5, 1.0]
+
+    Args:
+        samples: [sample, feature].
+        each: whether each feature has a power of its own.
+    """
+    axis = 0 if each else None
+    largest = np.max(np.abs(samples), axis, where=np.isfinite(samples), initial=0)
+    powers = np.where((largest > 2.0**100) | (largest < 2.0**-100), np.frexp(largest)[1], 0)
+    return np.ldexp(samples, -powers) if powers.any() else samples
 
 
 def centred(samples: np.ndarray) -> np.ndarray:

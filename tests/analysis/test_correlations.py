@@ -44,6 +44,14 @@ def test_scale_and_shift_change_nothing(scale):
     np.testing.assert_allclose(correlate(x * scale, 1e6 - y), -correlate(x, y), rtol=1e-9)
 
 
+def test_features_of_any_size_are_summarised():
+    x = np.round(4 * draw(20, 3))
+    far = np.ldexp(x, [1019, 0, -1040])  # the sum of twenty of the first leaves the range of float64
+    np.testing.assert_allclose(correlate(far, far), correlate(x, x), rtol=1e-12)
+    of = [correlation_summary({"a": one, "b": x}, svcca=True) for one in (np.ldexp(x, 1019), x)]
+    np.testing.assert_allclose(*of, rtol=1e-12)
+
+
 def test_a_feature_that_is_not_a_number_spoils_itself_alone():
     x = draw(9, 3)
     x[4, 1] = np.nan

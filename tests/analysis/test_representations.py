@@ -43,6 +43,14 @@ def test_weight_change_by_hand():
         weight_change([1, 2], [1, 2, 3])
 
 
+@pytest.mark.parametrize("power", [-700, 700])  # squares leave the range of float64
+def test_change_and_dimensions_at_any_size(power):
+    found = weight_change(np.ldexp([3.0, 0.0], power), np.ldexp([3.0, 4.0], power))
+    np.testing.assert_allclose(found[:2], [math.ldexp(4, power), 4 / 3])
+    dimensions = effective_dimension(np.ldexp(np.eye(4)[:, :3], power), centre=False)
+    np.testing.assert_allclose(dimensions, 3)
+
+
 def test_half_precision_weights_lose_nothing_more():
     old, new = np.full(10_000, 100, "float16"), np.full(10_000, 200, "float16")  # the sum of squares is beyond float16
     assert weight_change(old, new).l2 == 10_000

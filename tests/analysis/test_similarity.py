@@ -54,6 +54,16 @@ def test_cka_does_not_see_rotation_scale_and_shift():
     assert linear_cka(x, x * [9, 1, 1, 1, 1]) < 0.9
 
 
+@pytest.mark.parametrize("power", [-1040, -300, 300, 1020])  # squares or fourth powers leave the range of float64
+def test_huge_and_tiny_values_are_as_alike_as_others(power):
+    x, y = (np.round(4 * array) for array in mixed(10, 3, 4))  # whole numbers: no bit is lost when they are scaled
+    far = np.ldexp(x, power)
+    assert linear_cka(far, y) == linear_cka(x, y)
+    assert linear_cka(far, far, debiased=True) == pytest.approx(1)
+    assert chance_cka(far, y) == chance_cka(x, y)
+    assert svcca(far, y).mean == pytest.approx(svcca(x, y).mean)
+
+
 def test_independent_representations_have_their_chance_level():
     x, y = draw(12, 30), draw(12, 30, seed=1)
     rng = np.random.default_rng(2)
