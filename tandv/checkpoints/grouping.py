@@ -16,6 +16,8 @@ from tandv.checkpoints.times_in_names import seconds_in
 
 # What a step is read from: the first that there is.
 _LEVELS = (("counter",), ("number",), ("decimal",), ("date",), ("duration",))
+# A step beside an epoch; alone, these may be a seed or an index.
+_STEP_IN_SHORT = ("s", "st", "stp", "i")
 
 
 class Group(NamedTuple):
@@ -124,10 +126,11 @@ def _read(members: list[ParsedName], dates_as: str = "") -> list[Group]:
         versions = [tuple(map(int, re.findall(r"\d+", text))) for text in texts]
         columns[main] = [one._replace(value=text) for one, text in zip(columns[main], texts, strict=True)]
         return [_in_order(members, columns, versions, _ORDERS["version"])]
+    rule = "what step_pattern finds" if token.word == CHOSEN else _RULES[token.kind].format(token.word)
+    beside = _beside(columns, values, main)
     return [Group(
         _name_of(members, columns, main), [name.place for name in members], [_as_step(one) for one in values[main]],
-        "what step_pattern finds" if token.word == CHOSEN else _RULES[token.kind].format(token.word),
-        inferred=token.kind == "decimal",
+        rule + beside, inferred=token.kind == "decimal" or bool(beside),
     )]  # fmt: skip
 
 
@@ -168,6 +171,9 @@ def _main(columns: list[list[Token]], values: list[list[int | float | str]]) -> 
                 for i in reversed(numbers):
                     if len(set(zip(values[i], known or values[i], strict=True))) == count:
                         return i
+        if COUNTERS[rank] in OUTER:  # e12_s3400, e13_s3700
+            short = [i for i in numbers if columns[i][0].word in _STEP_IN_SHORT]
+            return next((i for i in reversed(short) if _counts_on(values[main], values[i])), main)
         if COUNTERS[rank] == "checkpoint":  # checkpoint_1_100, checkpoint_2_200: as if it had several within the first
             return next((i for i in reversed(numbers) if _counts_on(values[main], values[i])), main)
         return main
@@ -176,6 +182,20 @@ def _main(columns: list[list[Token]], values: list[list[int | float | str]]) -> 
         if these:
             return next((i for i in reversed(these) if len(set(values[i])) == count), these[-1])
     raise AssertionError("names of a group have a step")
+
+
+def _beside(columns: list[list[Token]], values: list[list[int | float | str]], main: int) -> str:
+    """Return what is said of an epoch and another number, each of which could be the step."""
+    count, chosen = len(values[main]), columns[main][0]
+    if chosen.kind == "number":
+        outer = [i for i, one in enumerate(columns) if one[0].word in OUTER and one[0].kind == "counter"]
+        words = [columns[i][0].word for i in outer if len(set(values[i])) == count > 1]
+        return f" after {chosen.word!r}, not that of the {words[0]}" if words and chosen.word else ""
+    if chosen.kind == "counter" and chosen.word in OUTER:
+        numbers = [i for i, one in enumerate(columns) if one[0].kind == "number" and not one[0].word]
+        if any(_counts_on(values[main], values[i]) for i in numbers):
+            return ", not the larger one beside it"
+    return ""
 
 
 def _counts_on(numbered: Sequence, counted: Sequence) -> bool:

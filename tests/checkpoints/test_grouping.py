@@ -113,6 +113,23 @@ def test_what_has_no_single_step_is_in_order_and_said(names, order):
 
 
 @pytest.mark.parametrize(
+    ("names", "steps", "said"),
+    [
+        ("e12_s3400.pt e13_s3700.pt", [3400, 3700], "the number in the names after 's', not that of the epoch"),
+        ("epoch=3-s=900.ckpt epoch=4-s=1200.ckpt", [900, 1200], "not that of the epoch"),
+        ("epoch_1_100.pt epoch_2_200.pt", [1, 2], "the epoch in the names, not the larger one beside it"),
+        ("e1_s0.pt e2_s1.pt", [1, 2], ""),  # seeds
+        ("e1_s512.pt e2_s512.pt", [1, 2], ""),  # sizes
+        ("e12_s3400.pt e12_s3700.pt e13_s4000.pt", [3400, 3700, 4000], ""),  # as without the first
+    ],
+)
+def test_a_step_beside_an_epoch_is_chosen_and_said(names, steps, said):
+    [group], without = grouped(names.split())
+    assert (group.steps, without, group.inferred) == (steps, [], bool(said))
+    assert said in group.rule
+
+
+@pytest.mark.parametrize(
     ("names", "groups"),
     [
         ("raw_1 ema_2 raw_3 ema_4", {"raw_*": [1, 3], "ema_*": [2, 4]}),
