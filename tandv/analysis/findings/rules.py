@@ -21,7 +21,8 @@ from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.not_finite import not_finite
 from tandv.analysis.findings.phases import not_finite_in_phases, unchecked_phases
 from tandv.analysis.findings.unchecked import unchecked
-from tandv.log.door import AnyLog
+from tandv.log.door import AnyLog, is_table
+from tandv.log.schema import check_repeats, validate
 
 Rule = Callable[[Matrices], list[Finding]]
 
@@ -115,11 +116,12 @@ def examined(log: AnyLog) -> Examined:
     Args:
         log: the log, or the place of one: a run's folder or a file.
 
-    Raises what `tandv.read` raises.
+    Raises SchemaError for a table without rows, of which nothing can be said, or with rows that are there twice, and
+    what `tandv.read` raises.
     """
+    if is_table(log):
+        (check_repeats if len(log) else validate)(log)
     m = Matrices(log)
-    if not len(m.steps):
-        return Examined([], [])
     found = found_in(m)
     found += not_finite_in_phases(log, found)
     return Examined(sorted(found, key=_gravest_first), unchecked(m) + unchecked_phases(log))
@@ -167,7 +169,7 @@ def findings(log: AnyLog) -> list[Finding]:
     Args:
         log: the log, or the place of one: a run's folder or a file.
 
-    Raises what `tandv.read` raises.
+    Raises what `examined` raises.
     """
     return examined(log).findings
 

@@ -17,6 +17,7 @@ from tandv.log.choice_of_rows import rows_at
 from tandv.log.door import AnyLog, Names, Steps
 from tandv.log.logframe import numbered
 from tandv.log.ranks import Ranks
+from tandv.log.schema import check_repeats
 from tandv.messages import UnknownName, missing, named_arguments
 
 __all__ = ["QUANTITIES", "Formats", "whatif"]
@@ -74,7 +75,8 @@ def whatif(
         phase: a phase of `tracker.phase(...)`, a compiled pattern, or a list of these; None as in `select`.
         rank: a rank of a log that keeps the rows of each, or a list of ranks; None merges the rows of all ranks.
 
-    Raises UnknownName for a format or a name that does not exist, ValueError for a scale that does not.
+    Raises UnknownName for a format or a name that does not exist, ValueError for a scale that does not, SchemaError for
+    rows that are there twice.
     """
     given = listed_formats(formats)
     scales = check_scales(scale)
@@ -83,6 +85,7 @@ def whatif(
         raise ValueError("formats is empty; name at least one, such as 'e4m3'")
     jobs = [_Job(label, to, name) for label, to in targets.items() for name in scales]
     rows = rows_for_casts(log, layers, tt, phase, rank)
+    check_repeats(rows)
     before = {}
     for name in scales:
         if name.startswith("delayed"):

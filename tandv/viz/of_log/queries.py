@@ -9,6 +9,7 @@ import pandas as pd
 from tandv.glossary import insight_meaning
 from tandv.log import logframe
 from tandv.log.door import AnyLog
+from tandv.log.schema import check_repeats
 from tandv.messages import UnknownName, unknown
 from tandv.viz.layout.ticks import step_text
 
@@ -42,8 +43,13 @@ def column(df: AnyLog, name: str | tuple[str, str]) -> str:
 
 
 def axes_of(rows: pd.DataFrame, *names: str, but: str | tuple[str, ...] = ()) -> list[str]:
-    """Return the metadata of which each combination has a panel: some names, and the rank where rows have one."""
+    """Return the metadata of which each combination has a panel: some names, the rank, and the phase if several are there.
+
+    Raises SchemaError where rows are there twice, which a panel would show as one tensor's.
+    """
+    check_repeats(rows)
     more = ["rank"] if ("metadata", "rank") in rows.columns else []
+    more += ["phase"] if len(logframe.phases(rows)) > 1 else []
     return [name for name in (*names, *more) if name not in ((but,) if isinstance(but, str) else but)]
 
 
@@ -54,8 +60,13 @@ def apart(df: AnyLog, rank: Ranks | None, *axes: str) -> Ranks | None:
 
 def panel_title(names: Mapping[str, Any]) -> str:
     """Return the title of a panel: the metadata that its rows have in common."""
-    parts = [f"{n} {step_text(v)}" if n in ("step", "rank") else str(v) for n, v in names.items()]
-    return " · ".join(parts)
+    return " · ".join(_in_title(n, v) for n, v in names.items())
+
+
+def _in_title(name: str, value: Any) -> str:
+    if name == "phase":
+        return f"phase {value}" if value else "outside of phases"
+    return f"{name} {step_text(value)}" if name in ("step", "rank") else str(value)
 
 
 def titles(what: str, rows: pd.DataFrame, step: int | Sequence[int] | None = None) -> tuple[str, str]:

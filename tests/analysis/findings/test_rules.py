@@ -1,6 +1,7 @@
 """One main finding for each cause, and what could not be checked."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from analysis.findings.made import from_step, log, told
 
@@ -8,6 +9,7 @@ import tandv
 from tandv.analysis.findings import RULES, Finding, examined, findings
 from tandv.analysis.findings.rules import CONSEQUENCES, one_for_each_cause
 from tandv.log.files import write_parquet
+from tandv.log.schema import SchemaError
 
 N = 60
 
@@ -82,6 +84,14 @@ def test_phases_and_ranks_are_looked_at():
     df = log(9, {("Activation", "a"): {"nans": from_step(4, 9, 0, 1)}})
     df["metadata", "phase"] = "warm"
     assert told(findings(df)) == [("not_finite", "a", 4)]
+
+
+def test_of_nothing_and_of_rows_that_are_there_twice_nothing_is_said():
+    df = tandv.example_log(layers=2, steps=3)
+    with pytest.raises(SchemaError, match="it has no rows; nothing was logged"):
+        findings(df[:0])
+    with pytest.raises(SchemaError, match="30 rows repeat the name, tensor_type and step"):
+        findings(pd.concat([df, df]))
 
 
 EXAMPLE = tandv.example_log(layers=3, steps=30)

@@ -10,7 +10,7 @@ from tandv import statistics
 from tandv.analysis.whatif import whatif
 from tandv.formats import custom_format, dtype, number_format
 from tandv.log.files import write_parquet
-from tandv.log.logframe import example_log, frame
+from tandv.log.logframe import SchemaError, example_log, frame
 from tandv.measure import measure
 from tandv.messages import UnknownName
 
@@ -214,6 +214,12 @@ def test_sums_that_no_values_have_do_no_harm():
     log = log_of(np.random.default_rng(0).standard_normal(5000).astype(np.float32))
     log[("scalar_stats", "rm8")] = 1e-30
     assert 25 < whatif(log, "e4m3").sqnr.item() < 40
+
+
+def test_rows_that_are_there_twice_are_refused_and_not_listed_twice():
+    log = example_log(layers=2, steps=3, tensor_types=["Weight"])
+    with pytest.raises(SchemaError, match="6 rows repeat the name, tensor_type and step"):
+        whatif(pd.concat([log, log]), "e4m3")
 
 
 def test_formats_may_be_types_and_scales_of_blocks_are_refused():
