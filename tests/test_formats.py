@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from tandv import formats, measure
-from tandv.formats import cast_shares, exponent, number_format
+from tandv.formats import cast_shares, custom_format, exponent, number_format
 from tandv.log.logframe import frame
 from tandv.messages import UnknownName
 
@@ -153,3 +153,12 @@ def test_safetensors_write_formats_by_these_names(tmp_path):
         safetensors.torch.save_file({"x": torch.ones(2).to(getattr(torch, name))}, tmp_path / name)
         with safetensors.safe_open(tmp_path / name, framework="pt") as file:
             assert file.get_slice("x").get_dtype() == code
+
+
+def test_a_format_of_ones_own_is_made_of_whole_numbers_of_any_kind():
+    assert custom_format(np.int64(4), np.int8(3), largest=np.float32(448)) == custom_format(4, 3, largest=448)
+    with pytest.raises(ValueError, match="mantissa_bits=True: allowed are whole numbers from 0 to 23"):
+        custom_format(4, True)
+    said = r"exponent_bits=4.5: .*; bias=inf: allowed are .* -700 to 1000, and None; largest='448': allowed are numbers"
+    with pytest.raises(ValueError, match=said):
+        custom_format(4.5, 3, "448", float("inf"))  # type: ignore[arg-type]

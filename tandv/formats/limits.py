@@ -8,6 +8,7 @@
 import math
 from collections.abc import Iterable
 from functools import cache
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import ml_dtypes
@@ -146,11 +147,16 @@ def custom_format(
     wrong = [
         f"{what}={given!r}: allowed are whole numbers from {low} to {high}"
         for what, given, low, high in (("exponent_bits", exponent_bits, 1, 8), ("mantissa_bits", mantissa_bits, 0, 23))
-        if not isinstance(given, int) or not low <= given <= high
+        if not _is_whole(given) or not low <= given <= high
     ]
+    if bias is not None and not (_is_whole(bias) and -700 <= bias <= 1000):  # all are in the range of float64
+        wrong.append(f"bias={bias!r}: allowed are whole numbers from -700 to 1000, and None")
+    if largest is not None and (isinstance(largest, bool) or not isinstance(largest, Real)):
+        wrong.append(f"largest={largest!r}: allowed are numbers, and None")
     if wrong:
         raise ValueError("; ".join(wrong))
-    offset = 2 ** (exponent_bits - 1) - 1 if bias is None else bias
+    exponent_bits, mantissa_bits = int(exponent_bits), int(mantissa_bits)
+    offset = 2 ** (exponent_bits - 1) - 1 if bias is None else int(bias)
     highest = 2**exponent_bits - 1 - offset
     greatest = math.ldexp(2 - math.ldexp(1.0, -mantissa_bits), highest)
     if largest is None:
@@ -164,6 +170,10 @@ def custom_format(
         )
     name = name or f"e{exponent_bits}m{mantissa_bits}"
     return _limits(name, 1 + exponent_bits + mantissa_bits, float(largest), low, mantissa_bits)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_format(name: str) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 from tandv.formats import exponent, number_format
 from tandv.log import logframe
 from tandv.log.door import AnyLog, Label, Names
-from tandv.log.logframe import INFINITE
+from tandv.log.logframe import INFINITE, SchemaError
 from tandv.log.ranks import Ranks
 
 # Statistics of a row that are used where the log has them.
@@ -214,5 +214,12 @@ def _of_dtypes(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     formats = [number_format(name) for name in names]
     mantissa = np.array([one.mantissa_bits for one in formats])[codes]
     measured = _scalar(rows, "mantissa_bits", np.nan)
+    if (wrong := (measured < 0) | np.isinf(measured) | (np.floor(measured) < measured)).any():
+        first = rows.iloc[int(wrong.argmax())]
+        raise SchemaError(
+            f"not a tandv log: column ('scalar_stats', 'mantissa_bits') is {float(measured[wrong.argmax()])!r} in "
+            f"{int(wrong.sum()):,} rows, first of {first['metadata', 'name']!r} at step {first['metadata', 'step']}; "
+            "allowed are whole numbers from 0, and NaN where it is not known; mend or drop this column"
+        )
     mantissa = np.fmin(mantissa, measured).astype(np.int64)
     return mantissa, np.array([exponent(one.smallest_subnormal) for one in formats])[codes]

@@ -216,6 +216,14 @@ def test_sums_that_no_values_have_do_no_harm():
     assert 25 < whatif(log, "e4m3").sqnr.item() < 40
 
 
+@pytest.mark.parametrize("bits", [-1.0, 3.5, np.inf, -np.inf])
+def test_mantissa_bits_that_cannot_be_are_named(bits):
+    log = example_log(layers=2, steps=3, tensor_types=["Weight"])
+    log[("scalar_stats", "mantissa_bits")] = np.where(log[("metadata", "name")] == "head", bits, np.nan)
+    with pytest.raises(SchemaError, match=f"is {bits!r} in 3 rows, first of 'head' at step 0; allowed are whole"):
+        whatif(log, "e4m3")
+
+
 def test_rows_that_are_there_twice_are_refused_and_not_listed_twice():
     log = example_log(layers=2, steps=3, tensor_types=["Weight"])
     with pytest.raises(SchemaError, match="6 rows repeat the name, tensor_type and step"):
