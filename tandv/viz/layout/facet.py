@@ -15,22 +15,12 @@ from matplotlib.figure import Figure
 
 from tandv.messages import listed
 from tandv.viz.layout.figures import AnyFigure, canvas
+from tandv.viz.layout.keys import Key, colour_key, keys_with_legend
 from tandv.viz.layout.legends import legend_entries, own_legend, shortened
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.room import fit_labels, fit_texts
 from tandv.viz.layout.style import Style, dress
-from tandv.viz.layout.titles import (
-    GAP,
-    PAD,
-    Key,
-    above_data,
-    around,
-    check_title,
-    clear_title,
-    colour_key,
-    header,
-    settle_labels,
-)
+from tandv.viz.layout.titles import GAP, PAD, above_data, around, check_title, clear_title, header, settle_labels
 from tandv.viz.layout.written import as_written, axes_as_written, readable
 
 Draw = Callable[[pd.DataFrame, Axes], Key | None]
@@ -169,9 +159,8 @@ def facet(
     below = subtitle if words and style.subtitle else ""
     head = header(figure, words, below, legend_entries(panels), style, down, allowed)
     arrange(figure, panels, across, head, 2 if len(panels) <= 4 or any(keys) else 1)
-    for panel, key in zip(panels, keys, strict=True):
-        if key is not None:
-            colour_key(panel, key, style)
+    with_key = {panel: key for panel, key in zip(panels, keys, strict=True) if key is not None}
+    head = keys_with_legend(figure, with_key, head, lambda below: arrange(figure, panels, across, below, 1), style)
     for i, panel in enumerate(panels):
         clear_title(panel, across if edges and i >= across else 1)
     if any(keys):

@@ -1,20 +1,17 @@
-"""Titles, legend and colour key around the panels, measured before they are positioned."""
+"""Titles and legend around the panels, measured before they are positioned."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
-from matplotlib.image import AxesImage
-from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox, ScaledTranslation
 
-from tandv.viz.layout.colours import Scale, lookup
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.legends import cut, figure_legend
 from tandv.viz.layout.measuring import measure, points, renderer_of
@@ -23,15 +20,6 @@ from tandv.viz.layout.written import as_written, readable
 
 PAD = 7.0  # points of space at the border of a figure
 GAP = 12.0  # points of space between panels
-
-
-class Key(NamedTuple):
-    """The key of the colours of a panel, drawn above it."""
-
-    scale: Scale
-    colours: str
-    specials: Sequence[tuple[str, ...]] = ()  # name and colour of what has its own; and a hatch, for marks over cells
-    label: str = ""
 
 
 def around(ax: Axes, renderer: RendererAgg) -> np.ndarray:
@@ -189,96 +177,6 @@ def shorten(text: Text, fig: AnyFigure, room: float) -> None:
         wide = measure(text, fig)
     if wide > room:
         text.set_text("")
-
-
-def columns_of(ax: Axes) -> int:
-    """Return how many panels stand side by side where Axes belong to a grid."""
-    place = ax.get_subplotspec()
-    return place.get_gridspec().ncols if place is not None else 1
-
-
-def colour_key(ax: Axes, key: Key, style: Style) -> None:
-    """Draw the colour bar and the swatches of special cells above the Axes, at their right end."""
-    fig = ax.figure
-    pixel_w, pixel_h = ax.bbox.width, ax.bbox.height
-    renderer = renderer_of(fig)
-
-    def x(pixels: float) -> float:
-        return 1 - pixels / pixel_w
-
-    def y(length: float) -> float:
-        return 1 + points(fig, length) / pixel_h
-
-    bar = min(points(fig, 130), (0.33 if ax.get_title("left") else 0.45) * pixel_w)
-    low, high = y(5), y(12)
-    anchor = points(fig, 6)
-    image = AxesImage(ax, transform=ax.transAxes, extent=(x(anchor + bar), x(anchor), low, high))
-    image.set_data(lookup(key.colours)[None, :, :])
-    image.set_clip_on(False)
-    image.set_extent((x(anchor + bar), x(anchor), low, high))
-    image.set_in_layout(True)
-    ax.add_artist(image)
-    table, tip = lookup(key.colours), points(fig, 4)
-    for beyond, start, step, colour in ((key.scale.below, anchor + bar, tip, 0), (key.scale.above, anchor, -tip, -1)):
-        if beyond:  # values beyond the end of the scale have its colour
-            corners = [(x(start), low), (x(start), high), (x(start + step), (low + high) / 2)]
-            arrow = Polygon(corners, transform=ax.transAxes, facecolor=table[colour] / 255, linewidth=0, clip_on=False)
-            ax.add_patch(arrow)
-    taken: list[Bbox] = []
-    first, *inner, last = key.scale.ticks(max(2, min(5, int(bar / points(fig, 30)))))
-    for at, words in (first, last, *inner):  # the ends before what is between them
-        where = x(anchor + bar * (1 - at))
-        text = ax.text(
-            where, y(14), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="center", va="bottom",
-        )  # fmt: skip
-        box = text.get_window_extent(renderer)
-        if at == 1 and (over := box.x1 - (ax.bbox.x1 + points(fig, 2))) > 0:
-            text.set_x(where - over / pixel_w)
-            box = text.get_window_extent(renderer)
-        if any(box.x0 < other.x1 + 3 and other.x0 < box.x1 + 3 for other in taken):
-            text.remove()
-            continue
-        taken.append(box)
-        ax.plot([where, where], [high, y(14)], transform=ax.transAxes, color=style.muted, lw=0.7, clip_on=False)
-    ends = ax.bbox.x1 - min((box.x0 for box in taken), default=ax.bbox.x1)
-    at = max(anchor + bar + points(fig, 10), ends + points(fig, 6))
-    most = fig.bbox.width / columns_of(ax)  # what a panel and the space beside it have
-    free = max(0.8 * most, pixel_w) - at
-    texts: dict[str, Text] = {}
-    for words in [*(special[0] for special in reversed(key.specials)), key.label]:  # of the specials NaN is the last
-        text = ax.text(
-            0, y(4.5), words, transform=ax.transAxes, size=style.small, color=style.muted, ha="right", va="bottom"
-        )
-        wide = text.get_window_extent(renderer).width
-        needs = wide + points(fig, 10 if words == key.label else 20)
-        if not words or needs > free:
-            text.remove()
-            continue
-        texts[words] = text
-        free -= needs
-    for words, colour, *marks in [(key.label, ""), *reversed(key.specials)]:
-        if words not in texts:
-            continue
-        texts[words].set_x(x(at))
-        at += texts[words].get_window_extent(renderer).width + points(fig, 4)
-        if words == key.label:
-            at += points(fig, 6)
-            continue
-        side = points(fig, 7)
-        swatch = Rectangle(
-            (x(at + side), low),
-            side / pixel_w,
-            points(fig, 7) / pixel_h,
-            transform=ax.transAxes,
-            facecolor=style.panel if marks or not colour else colour,
-            edgecolor=style.edge if not colour else colour if marks else "none",
-            hatch=marks[0] if marks else None if colour else "//////",
-            linewidth=0.0 if colour and not marks else 0.5,
-            clip_on=False,
-        )
-        ax.add_patch(swatch)
-        at += side + points(fig, 9)
-    ax._tandv_key_left = x(at)  # type: ignore[attr-defined]
 
 
 def clear_title(ax: Axes, across: int = 1) -> None:

@@ -16,10 +16,10 @@ from tandv.arrays import as_array
 from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.legends import shortened
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import value_text
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
 
 Size = tuple[float, float] | None

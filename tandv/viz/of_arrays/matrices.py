@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from tandv.viz.layout.colours import Scale, lookup
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.heat import Heat
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import share_text, word_ticks
-from tandv.viz.layout.titles import Key
 
 Panel = Callable[[int, Axes], Key | None]
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from tandv.analysis.patterns import mean_pattern
 from tandv.viz.layout.colours import Scale
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.style import Style
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.matrices import draw_matrix, side_by_side
 
 

@@ -16,10 +16,10 @@ from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import MISSING
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.legends import LONGEST, shortened
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.ticks import CHARACTER, step_text, word_ticks
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_curves.grokking import remember_curves, rows_of
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_curves.over_runs import draw_interval, spread_words

@@ -17,8 +17,8 @@ from tandv.messages import UnknownName, check_choices, listed, named_arguments, 
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import MISSING
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.style import Style, Theme, fitting
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_curves.metrics import describe
 from tandv.viz.of_log.maps import Cells, draw_cells
 

@@ -21,10 +21,10 @@ from tandv.viz.layout.colours import Scale, specials
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.heat import MISSING
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_log.maps import draw_table
 
 _REACH = 10.0  # powers of two on both sides of 1

@@ -15,11 +15,11 @@ from tandv.formats import Format
 from tandv.log.sound import counts_of
 from tandv.viz.layout.colours import Scale, lookup
 from tandv.viz.layout.heat import MISSING, Heat
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.measuring import renderer_of
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import exponent_ticks, length_in_points, limit_text, power
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_log.maps import draw_table
 
 

@@ -19,9 +19,9 @@ from tandv.log.sound import formats_of
 from tandv.messages import check_choices, named_arguments
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import choose
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_log import histogram
 from tandv.viz.of_log.exponent_map import draw_exponent_map
 from tandv.viz.of_log.histogram import draw_exponents, exponents_of, span_of

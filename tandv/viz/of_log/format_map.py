@@ -15,11 +15,11 @@ from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.hatched import Hatched
 from tandv.viz.layout.heat import Heat
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style, Theme, fitting
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import word_ticks
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_arrays.matrices import paint
 from tandv.viz.of_log.maps import hatches
 from tandv.viz.of_log.not_finite import marks_of

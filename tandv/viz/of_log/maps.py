@@ -14,11 +14,11 @@ from tandv.log.grid import Grid
 from tandv.viz.layout.colours import Colour, Scale, colour_scale, paint, specials
 from tandv.viz.layout.hatched import Hatched
 from tandv.viz.layout.heat import MISSING, SOME_INF, SOME_NAN, Heat, edges
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style
 from tandv.viz.layout.tables import Drawn, remember
 from tandv.viz.layout.ticks import show_steps, step_ticks
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_log.not_finite import marks_of, not_finite
 
 

@@ -16,13 +16,14 @@ from tandv.formats import Format
 from tandv.log import logframe
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.heat import edges
+from tandv.viz.layout.keys import Key, colour_key
 from tandv.viz.layout.layer_axis import draw_kinds
 from tandv.viz.layout.legends import cut
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.style import Style, dress
 from tandv.viz.layout.tables import choose, chosen, not_finite_text
 from tandv.viz.layout.ticks import CHARACTER, step_text
-from tandv.viz.layout.titles import GAP, PAD, Key, around, colour_key, header, settle_labels, shorten
+from tandv.viz.layout.titles import GAP, PAD, around, header, settle_labels, shorten
 from tandv.viz.layout.written import as_written, readable
 from tandv.viz.of_log.exponent_map import draw_exponent_map, part_limits
 from tandv.viz.of_log.lines import draw_curves, draw_lines, wants_log2

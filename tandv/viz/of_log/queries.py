@@ -43,7 +43,7 @@ def column(df: AnyLog, name: str | tuple[str, str]) -> str:
 
 
 def axes_of(rows: pd.DataFrame, *names: str, but: str | tuple[str, ...] = ()) -> list[str]:
-    """Return the metadata of which each combination has a panel: some names, the rank, and the phase if several are there.
+    """Return the metadata of which each combination has a panel: some names, the rank, and the phase of several.
 
     Raises SchemaError where rows are there twice, which a panel would show as one tensor's.
     """

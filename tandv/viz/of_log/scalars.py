@@ -22,8 +22,8 @@ from tandv.names import chosen as chosen_names
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
+from tandv.viz.layout.keys import Key
 from tandv.viz.layout.style import Style, Theme, fitting
-from tandv.viz.layout.titles import Key
 from tandv.viz.of_log import lines
 from tandv.viz.of_log.lines import draw_lines, wants_log2
 from tandv.viz.of_log.maps import Cells, cells_at, draw_cells, draw_layers

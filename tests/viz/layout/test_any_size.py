@@ -9,6 +9,8 @@ from every_plot import CASES, log, long_names
 from matplotlib.figure import Figure
 
 from tandv import viz
+from tandv.analysis.whatif import whatif_plan
+from tandv.log.logframe import example_log
 from tandv.viz.layout.legends import cut, shortened
 
 SIZES = [(3.3, 2.6), (6.4, 4.4), (12.0, 7.0)]
@@ -100,12 +102,25 @@ def test_titles_and_labels_of_a_raster_tell_layers_apart():
     assert "layers.0…" in title and title.endswith("exponents")
 
 
+def words_of(figure):
+    """Return the texts in the panels and legends of a figure."""
+    return [text.get_text() for one in figure.axes for text in one.texts] + [
+        text.get_text() for legend in figure.legends for text in legend.get_texts()
+    ]
+
+
 def test_of_all_that_a_key_names_nan_is_the_last_to_go():
     for case in ("map, 5 layers", "map of change", "overview, 5 layers"):
-        words = [text.get_text() for ax in CASES[case](figsize=(3.3, 2.8)).axes for text in ax.texts]
-        assert "some NaN" in words
-    words = [text.get_text() for ax in CASES["map of change"](figsize=(6.4, 2.8)).axes for text in ax.texts]
-    assert {"some NaN", "some infinite", "× the first step"} <= set(words)
+        assert "some NaN" in words_of(CASES[case](figsize=(3.3, 2.8)))
+    for width in (3.3, 6.4):
+        assert {"some NaN", "some infinite"} <= set(words_of(CASES["map of change"](figsize=(width, 2.8))))
+
+
+def test_what_several_narrow_keys_have_no_room_for_is_explained_once(faults):
+    df = example_log(layers=2, steps=4, tensor_types=["Activation", "Gradient", "Weight"])
+    df[("scalar_stats", "nans")] = 5
+    figure = viz.format_map(whatif_plan(df, "sqnr=20"), figsize=(3.3, 2.6))
+    assert words_of(figure).count("some NaN") == 1 and faults(figure) == []
 
 
 def test_an_overview_names_step_and_layer_where_there_is_little_room():

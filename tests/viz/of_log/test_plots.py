@@ -196,10 +196,8 @@ def test_a_bad_argument_says_what_is_allowed(call, message):
 
 
 def test_several_rows_in_a_cell_ask_for_a_choice():
-    df = LOG.copy()
-    df[("metadata", "tensor_type")] = "Activation"
-    with pytest.raises(ValueError, match="several rows have the same name and step"):
-        viz.scalar_global_heatmap(df, "Activation", "rm2")
+    with pytest.raises(ValueError, match="several rows have the same type and step"):
+        viz.scalar_global_heatmap(LOG, "Activation", "rm2", y="type")
 
 
 # ------------------------------------------------------------------------------------------------ ranks
