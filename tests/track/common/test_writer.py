@@ -399,7 +399,7 @@ def ended(tmp_path_factory):
     for (end, _), in_thread in itertools.product(ENDS, IN_THREAD):
         codes[end, in_thread] = STARTED.format(in_thread=in_thread, end=end)
     folders = [tmp_path_factory.mktemp("ended") for _ in codes]
-    done = run_each(["tandv.track.torch"], list(zip(codes.values(), folders, strict=True)))
+    done = run_each(["tandv.track.torch", "tandv.measure._numba"], list(zip(codes.values(), folders, strict=True)))
     return dict(zip(codes, zip(folders, done, strict=True), strict=True))
 
 
