@@ -6,6 +6,7 @@ import numpy as np
 
 from tandv.analysis.diff.aligned import Aligned, aligned
 from tandv.analysis.diff.difference import Difference
+from tandv.analysis.diff.loop import loop_words
 from tandv.analysis.diff.names import unpaired_words
 from tandv.analysis.diff.repeats import same_experiment
 from tandv.analysis.diff.same import same_computation
@@ -83,6 +84,8 @@ def diff(
                 "A does not keep the order of execution; which tensor came first in a step is guessed from names"
             )
         notes += _other_sizes(both)
+        if compared.first is not None:
+            notes = [*loop_words(a, b, compared.first.step), *notes]
     repeated = len(noise) + 1 if noise else 0
     words = in_words(compared, both, repeated, notes)
     return Difference(

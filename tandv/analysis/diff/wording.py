@@ -10,7 +10,7 @@ from tandv.analysis.diff.same import Compared
 from tandv.analysis.findings.wording import begun, tensor
 from tandv.log.execution import turn
 from tandv.messages import some
-from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT
+from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT
 
 _WHERE = {
     turn(WEIGHT): "in the weights, before the step",
@@ -33,8 +33,22 @@ def in_words(compared: Compared, both: Aligned, repeats: int, notes: list[str]) 
     tensors, steps = (int(both.logged.any(axis=axis).sum()) for axis in (1, 0))
     what = f"{tensors:,} tensors" + (f" at {steps:,} steps" if many else "")
     lines = [_repeated(compared, what, repeats) if repeats else _same(compared, what, many, _alone(both))]
+    if not repeats and _parts_in_the_update(compared, both):
+        lines[0] += (
+            " The gradients of the step before are the same, too, so that what then changes the weights differs: the "
+            "optimiser's learning rate or weight decay, or what else writes to them."
+        )
     lines = [*_of_other_models(both), *lines]
     return "\n".join([*lines, *(f"{begun(note)}." for note in notes)])
+
+
+def _parts_in_the_update(compared: Compared, both: Aligned) -> bool:
+    """Tell whether the first bit that differs is of a weight, right after a step whose gradient of it is the same."""
+    first, bit = compared.first, compared.first_bit
+    if first is None or bit is None or bit[:3] != first[:3] or first.tensor_type != WEIGHT:
+        return False
+    gradient, before = (WEIGHT_GRADIENT, first.layer), np.flatnonzero(both.steps == first.step - 1)
+    return gradient in both.tensors and bool(both.logged[both.tensors.index(gradient), before].any())
 
 
 def _alone(both: Aligned) -> str:

@@ -82,9 +82,16 @@ def is_overflow(dtype: str, largest: list[float]) -> bool:
 
 def feeding(m: Matrices, first: Tensor, at: int) -> str:
     """Return what was computed just before a tensor in the same step, with its largest magnitude."""
+    if (fed := fed_by(m, first, at)) is None:
+        return ""
+    return f"; before it came {tensor(*fed)}, which reaches {power(value_of(m, fed, 'max_abs', at))} and is finite"
+
+
+def fed_by(m: Matrices, first: Tensor, at: int) -> Tensor | None:
+    """Return the finite tensor that was computed just before another in the same step, None if none is known."""
     kinds = (ACTIVATION, INPUT) if first[0] == ACTIVATION else (first[0],) if first[0] == GRADIENT else GRADIENTS
     if first[0] not in (ACTIVATION, *GRADIENTS):
-        return ""
+        return None
     here = m.places[first]
     earlier: list[tuple[Place, Tensor]] = []
     for kind in kinds:
@@ -93,10 +100,7 @@ def feeding(m: Matrices, first: Tensor, at: int) -> str:
             for name in m.layers(kind)
             if (one := m.places[kind, name]) < here and np.isfinite(value_of(m, (kind, name), "max_abs", at))
         ]
-    if not earlier:
-        return ""
-    fed = max(earlier)[1]
-    return f"; before it came {tensor(*fed)}, which reaches {power(value_of(m, fed, 'max_abs', at))} and is finite"
+    return max(earlier)[1] if earlier else None
 
 
 def grown(m: Matrices, at: int) -> list[str]:

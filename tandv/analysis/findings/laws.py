@@ -177,11 +177,29 @@ def dead(m: Matrices) -> list[Finding]:
             "dead", "warning", kind, name, step, numbers,
             f"{what} {name!r} ({m.types.get((kind, name)) or 'module'}) are exactly zero since step {step:,}.",
             before,
-            "No gradient brings it back: look at the bias and the learning rate of the layer before it at that step; "
-            f"start again with a smaller one, with warm-up, or {revives(m, name)}.",
+            f"No gradient brings it back: {_look_at(m, kind, name, at)}, or {revives(m, name)}.",
             [f"Zero as well: {some(list(dict.fromkeys(same)), 5)}."] if same else [],
         )
     ]  # fmt: skip
+
+
+def _look_at(m: Matrices, kind: str, name: str, at: int) -> str:
+    """Return where to look for the cause: a layer by name where all that it returns is negative, 0 after a ReLU."""
+    ordered = m.in_order(ACTIVATION)
+    end = ordered.index(name) + (kind == GRADIENT) if name in ordered else 0  # no gradient comes of what follows it
+    whose, why = "the layer before it" if kind == ACTIVATION else repr(name), ""
+    weighted = [one for one in ordered[:end] if m.number(WEIGHT, one) is not None]
+    if weighted and m.has(ACTIVATION, "mean", "mean_abs"):
+        row = m.number(ACTIVATION, weighted[-1])
+        mean, size = (float(m(ACTIVATION, statistic)[row, at]) for statistic in ("mean", "mean_abs"))
+        if mean < 0 and size <= -mean * (1 + 1e-6):
+            whose, why = repr(weighted[-1]), f", whose outputs are all negative (mean {mean:.3g})"
+    if at:
+        return (
+            f"look at the bias and the learning rate of {whose} at that step{why}; start again with a smaller one, "
+            "with warm-up"
+        )
+    return f"look at how the bias and the weights of {whose} begin{why}"
 
 
 def _starts_at_zero(m: Matrices, name: str, at: int) -> bool:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from tandv.analysis.findings.advice import advice
 from tandv.analysis.findings.between import (
     ADVICE_ON_LOSS,
-    ADVICE_ON_WEIGHTS,
     Seen,
     of_check,
     seen_between,
@@ -14,7 +14,6 @@ from tandv.analysis.findings.finding import EVERY, LOSS, Finding
 from tandv.analysis.findings.first_tensor import (
     BEFORE,
     GRADIENTS,
-    NARROW,
     BadStep,
     feeding,
     format_of,
@@ -26,9 +25,8 @@ from tandv.analysis.findings.first_tensor import (
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import Tensor
 from tandv.analysis.findings.wording import begun, course, power, tensor
-from tandv.formats import is_format, number_format
 from tandv.messages import some
-from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
+from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, WEIGHT, WEIGHT_GRADIENT
 
 
 def not_finite(m: Matrices) -> list[Finding]:
@@ -167,7 +165,7 @@ def _first(m: Matrices, step: BadStep) -> Finding:
     numbers |= {"max_abs_before": known[-1]} if known else {}
     return Finding(
         "overflow" if overflow else "not_finite", "error", kind, layer, number, numbers, what, before,
-        _advice(kind, layer, lived, overflow), evidence,
+        advice(m, first, step.at, lived, overflow), evidence,
     )  # fmt: skip
 
 
@@ -214,35 +212,6 @@ def _spread(m: Matrices, step: BadStep) -> list[str]:
     if loss is not None and not np.isfinite(loss[step.at]):
         out.append(f"The loss is {'NaN' if np.isnan(loss[step.at]) else 'infinite'} in that step.")
     return out
-
-
-def _advice(kind: str, layer: str, dtype: str, overflow: bool) -> str:
-    if overflow:
-        why = "a smaller learning rate or a norm keeps it from growing" if kind == ACTIVATION else "or scale it down"
-        if is_format(dtype) and number_format(dtype).max < 2.0**NARROW:
-            return f"Compute {layer!r} in bfloat16 or float32, which reaches further than {dtype}; {why}."
-        why = why.removeprefix("or ")
-        return f"No usual format reaches further than {dtype}: find out what makes {layer!r} grow; {why}."
-    if kind in (ACTIVATION, INPUT):
-        return (
-            f"Check what goes into {layer!r} and what is done to its output: the batch of that step, a division by 0, "
-            "log or sqrt of what is not positive; torch.autograd.detect_anomaly or jax.config debug_nans names the "
-            "line."
-        )
-    if kind == GRADIENT:
-        return (
-            f"The outputs are finite, so a backward formula is not: look at what is computed from the output of "
-            f"{layer!r} (sqrt or norm at 0, a division, where() over NaN)."
-        )
-    if kind == WEIGHT_GRADIENT:
-        return (
-            f"The gradient of its output is finite: look at what {layer!r} does in backward, and at what your loop "
-            f"does "
-            "to gradients between backward and the optimiser's step (clipping by a norm that is NaN, a division)."
-        )
-    if kind.startswith(OPTIMISER_STATE) or kind == WEIGHT_UPDATE:
-        return "The gradients are finite: lower the learning rate, and check the optimiser's epsilon and its state."
-    return ADVICE_ON_WEIGHTS
 
 
 def _survived(m: Matrices, step: BadStep) -> Finding:

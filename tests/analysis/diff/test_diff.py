@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.findings.made import from_step
+from analysis.findings.made import log as made
 
 import tandv
 from tandv.analysis.diff import diff, proposed_map
@@ -331,3 +333,20 @@ def test_a_map_is_proposed_for_a_phase():
     assert proposed_map(a, b, "x") == dict(zip("abcd", "pqrs", strict=True)) == proposed_map(a, b, "y")
     with pytest.raises(UnknownName, match="no phase 'z'"):
         proposed_map(a, b, "z")
+
+
+def test_where_weights_part_after_equal_gradients_what_writes_to_them_is_to_be_looked_at():
+    def words(**planted):
+        tensors = {("Weight", "a"): {}, ("Weight_Gradient", "a"): {}, ("Activation", "a"): {}}
+        other = tensors | {("Weight", "a"): {"rm2": from_step(3, 6, 1.0, 1.5)}} | planted.get("both", {})
+        one = {key: tensors[key] for key in planted.get("keys", tensors)}
+        return diff(made(planted.get("steps", 6), one), made(planted.get("steps", 6), {key: other[key] for key in one}))
+
+    said = "what then changes the weights differs: the optimiser's learning rate or weight decay"
+    assert said in words().words
+    sooner = {("Weight_Gradient", "a"): {"rm2": from_step(2, 6, 1.0, 1.5)}}
+    assert said not in words(both=sooner).words
+    assert said not in words(keys=[("Weight", "a"), ("Activation", "a")]).words  # nobody saw the gradients
+    assert said not in words(steps=np.arange(0, 60, 10)).words  # what happened between recorded steps is not known
+    first = {("Weight", "a"): {"rm2": 1.5}}
+    assert said not in words(both=first).words  # other weights to begin with

@@ -88,6 +88,38 @@ def test_where_functions_have_no_row_the_gradients_tell_and_the_last_layer_is_th
     assert of(laws.dead, nothing) == []
 
 
+@pytest.mark.parametrize(("mean", "named"), [(-0.8, True), (-0.79, False), (0.8, False)])
+def test_the_layer_whose_outputs_are_all_negative_is_named_as_the_cause(mean, named):
+    """Their mean magnitude is 0.8: they are all negative where the mean is -0.8."""
+    [found] = of(
+        laws.dead,
+        {
+            ("Activation", "fc"): {"mean": mean},
+            ("Activation", "act"): {"type": "ReLU", "zeros": from_step(6, N, 40, 100)},
+            ("Weight", "fc"): {},
+        },
+    )
+    whose = (
+        "'fc' at that step, whose outputs are all negative (mean -0.8)" if named else "the layer before it at that step"
+    )
+    assert f"the bias and the learning rate of {whose}; start again" in found.advice
+
+
+def test_of_a_layer_without_gradients_its_own_outputs_are_the_cause_and_at_the_beginning_how_they_begin():
+    tensors = {
+        ("Activation", "a"): {"mean": -0.8},
+        ("Activation", "Net"): {"type": "Net"},
+        ("Gradient", "Net"): {"type": "Net"},
+        ("Gradient", "a"): {"zeros": 100},
+        ("Weight", "a"): {},
+    }
+    begin = "look at how the bias and the weights of 'a' begin"
+    [found] = of(laws.dead, tensors)
+    assert f"{begin}, whose outputs are all negative (mean -0.8), or use" in found.advice
+    [found] = of(laws.dead, tensors | {("Activation", "a"): {}})
+    assert f"{begin}, or use" in found.advice
+
+
 def test_a_branch_that_begins_at_zero_is_not_dead():
     zero = {"zeros": 100, "rm2": 0.0}
     assert of(laws.dead, {("Activation", "a"): zero, ("Weight", "a"): zero}) == []
