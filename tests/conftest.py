@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import re
 
@@ -27,6 +28,17 @@ def pytest_ignore_collect(collection_path, config):
     if config.option.markexpr == "not slow" and collection_path.match("test_*.py"):
         return bool(ALL_SLOW.search(collection_path.read_text())) or None  # None leaves it to others
     return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for no garbage among a million objects that imports make, which stay: not meanwhile, and not later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):

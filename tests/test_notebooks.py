@@ -5,8 +5,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client import AsyncKernelManager
-from nbclient import NotebookClient
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +33,9 @@ SMALLER = {
 @pytest.fixture(scope="module")
 def kernel():
     """One kernel for all notebooks: to start one and import what they do takes longer than most of them."""
+    from jupyter_client import AsyncKernelManager
+    from nbclient import NotebookClient
+
     client = NotebookClient(nbformat.v4.new_notebook(), km=AsyncKernelManager(), timeout=1800, startup_timeout=1800)
     with client.setup_kernel(cleanup_kc=True):
         yield client
