@@ -4,7 +4,6 @@
 {0: 2.0, 10: 1.5}
 """
 
-import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tandv.curves.exact import EXACTLY
+from tandv.curves.separated import table_of
 from tandv.curves.steps import steps_in
 from tandv.messages import named_arguments, some
 from tandv.place import Place, place_of
@@ -206,7 +205,7 @@ def read_curves(path: AnyPath) -> pd.DataFrame:
         return found  # of the run that this file is one of
     try:
         if _ending(name) == ".csv":
-            table = pd.read_csv(io.BytesIO(place.read()), **EXACTLY)
+            table = table_of(place.read())
             return as_curves(table.loc[:, ~table.columns.str.fullmatch(r"Unnamed: \d+")])
         return as_curves(json.loads(place.read().decode("utf-8")))
     except (ValueError, TypeError) as error:

@@ -1,5 +1,6 @@
 """Logs that are read whole: one file in pickle, parquet or csv, and the folders of runs of an older tandv."""
 
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -187,7 +188,8 @@ def _copied(place: Place, names: Sequence[str], read: Callable[[Path], pd.DataFr
 
 def _is_csv(beginning: bytes) -> bool:
     first_line = _as_text(beginning).partition("\n")[0]
-    return "," in first_line and not first_line.startswith("{")
+    told = "," in first_line and not first_line.startswith("{")
+    return told or re.match(rb'(\xef\xbb\xbf)?[;\t]?"?metadata"?[,;\t]', beginning) is not None
 
 
 def _decompressed(beginning: bytes) -> bytes:

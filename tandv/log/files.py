@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from tandv.curves import TrainingStats
 from tandv.curves.exact import EXACTLY
+from tandv.curves.separated import decimal_of, separator_of
 from tandv.log import _parquet, _pickling, _unpickling, logframe
 from tandv.log._opening import TEXT_LABELS, AnyPath, PublishedLog, as_log, as_text, existing, naming, of_run
 from tandv.log._unreadable import WHAT_TO_DO, UnreadableFile
@@ -97,7 +98,8 @@ def read_parquet(path: AnyPath) -> pd.DataFrame:
 def read_csv(path: AnyPath) -> pd.DataFrame:
     """Open a log in csv, which begins with two lines of column labels; numbers come back with 64 bits.
 
-    It may be compressed by gzip, and have row numbers in front.
+    It may be compressed by gzip, and have row numbers in front. Semicolons or tabs may stand between values, with
+    decimals after a comma, as spreadsheets save them.
 
     >>> write_csv(logframe.example_log(), "log.csv")
     >>> read_csv("log.csv").shape
@@ -109,7 +111,9 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
     Raises UnreadableFile if it is not csv, SchemaError naming everything in which the table differs from a log.
     """
     with naming(path) as existing_path, as_text(existing_path) as file, warnings.catch_warnings():
-        heads = [next(csv.reader([line])) for line in (file.readline(), file.readline()) if line]
+        lines = [line for line in (file.readline(), file.readline()) if line]
+        separator = separator_of(lines[0]) if lines else ","
+        heads = [next(csv.reader([line], delimiter=separator)) for line in lines]
         if len(heads) < 2 or len(heads[0]) != len(heads[1]):
             raise UnreadableFile("its first two lines are not the two levels of column labels that a log has")
         flat = [f"{i}" for i in range(len(heads[0]))]
@@ -121,6 +125,8 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
                 file,
                 header=None,
                 names=flat,
+                sep=separator,
+                decimal=_decimal_of(existing_path, separator),
                 index_col=False,
                 dtype=dict.fromkeys(text, "category"),
                 keep_default_na=False,  # a layer may be called "None" or nothing at all
@@ -132,7 +138,17 @@ def read_csv(path: AnyPath) -> pd.DataFrame:
         df.columns = logframe.column_labels(*zip(*labels, strict=True))
         if [head[0] for head in heads] == ["", ""]:  # row numbers, which pandas writes unless it is told not to
             df = df.iloc[:, 1:].copy()
+        short = df.iloc[:, [top == "exponent_counts" for top, _ in df.columns]].isna().any(axis=1)
+        if short.sum() == 1 and short.iloc[-1]:
+            raise UnreadableFile(f"its last row has no value in some columns: it was damaged or cut off; {WHAT_TO_DO}")
     return of_run(as_log(df), Path(path).parent)
+
+
+def _decimal_of(path: Path, separator: str) -> str:
+    if separator == ",":
+        return "."
+    with as_text(path) as file:
+        return decimal_of([file.readline() for _ in range(3)][2:], separator)
 
 
 def _unpickled(path: AnyPath) -> pd.DataFrame | TrainingStats:
@@ -150,6 +166,7 @@ OTHER_FILES = {
     b"PK\x03\x04": "a zip archive (a checkpoint of torch.save?)",
     b"PAR1": "parquet (open it with read_parquet)",
     b"metadata,": "csv (open it with read_csv)",
+    b"\xff\xfe": "a text in UTF-16 (save it as csv in UTF-8)",
     b"BZh": "compressed by bzip2 (decompress it first)",
     b"\xfd7zXZ": "compressed by xz (decompress it first)",
     b"\x28\xb5\x2f\xfd": "compressed by zstd (decompress it first)",

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import tandv
 from tandv.curves import TrainingStats
 from tandv.log import _unpickling, files, logframe
 from tandv.log.example import _normal_counts
@@ -363,3 +364,29 @@ def test_a_csv_that_excel_saved_begins_with_a_mark_of_its_order(tmp_path, opened
     with opened(tmp_path / "marked.csv", "wb") as file:
         file.write(b"\xef\xbb\xbf" + text)
     pd.testing.assert_frame_equal(read_csv(tmp_path / "marked.csv"), read_csv(tmp_path / "log.csv"))
+
+
+@pytest.mark.parametrize(
+    ("separator", "point", "encoding"),
+    [(";", ".", "utf-8"), (";", ",", "utf-8-sig"), ("\t", ".", "utf-8"), ("\t", ",", "utf-8")],
+)
+def test_a_csv_of_a_spreadsheet_in_another_language_is_read_as_what_it_was(separator, point, encoding, tmp_path):
+    write_csv(example_log(layers=2, steps=2), tmp_path / "log.csv")
+    text = (tmp_path / "log.csv").read_text()
+    (tmp_path / "saved.csv").write_text(text.replace(",", separator).replace(".", point), encoding=encoding)
+    saved, log = tandv.read(tmp_path / "saved.csv"), tandv.read(tmp_path / "log.csv")
+    pd.testing.assert_frame_equal(saved["scalar_stats"], log["scalar_stats"])
+    assert saved[("metadata", "name")].astype(str).tolist() == [
+        name.replace(".", point) for name in log[("metadata", "name")].astype(str)
+    ]
+
+
+def test_a_csv_that_was_cut_off_or_is_in_another_encoding_says_so(tmp_path):
+    write_csv(example_log(layers=2, steps=2), tmp_path / "log.csv")
+    text = (tmp_path / "log.csv").read_text()
+    (tmp_path / "log.csv").write_text(text[: text.rindex("\n", 0, -1) + 90])
+    with pytest.raises(UnreadableFile, match="its last row has no value in some columns: it was damaged or cut off"):
+        read_csv(tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
+    with pytest.raises(UnreadableFile, match=r"a text in UTF-16 \(save it as csv in UTF-8\)"):
+        tandv.read(tmp_path / "log.csv")
