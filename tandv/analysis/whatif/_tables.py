@@ -11,6 +11,8 @@ import numpy as np
 
 from tandv.formats import Format, exponent
 
+GRID = 7  # mantissa bits up to which values are listed if a format keeps nearly as many
+FEW = 4  # up to which they always are
 STEEPEST, STEPS_OF_SLOPE = 6.0, 4  # of the density's power, and tabulated powers for each 1
 SLOPES = np.arange(-STEEPEST, STEEPEST + 0.01, 1 / STEPS_OF_SLOPE)
 SQUARE, SPREAD, MOST, LEAST, ZERO, SUBNORMAL = range(6)  # fields of an entry; the spread is that of squared errors

@@ -14,10 +14,8 @@ import numpy as np
 from numba import njit
 
 from tandv.analysis.whatif._elementary import COMPILED, REORDERED, exp2, log2
-from tandv.analysis.whatif._tables import SLOPES, STEEPEST, STEPS_OF_SLOPE
+from tandv.analysis.whatif._tables import FEW, GRID, SLOPES, STEEPEST, STEPS_OF_SLOPE
 
-GRID = 7  # mantissa bits up to which values are listed if a format keeps nearly as many
-_FEW = 4  # up to which they always are
 NODES = 32  # parts in which the share of values below a point is tabulated
 _MANY = 16  # steps of a format over which errors are taken as spread evenly
 _PIECES = 8  # within which a density is taken as constant, where many values round to the same one
@@ -63,7 +61,7 @@ def _nearest_slope(slope):
 def listed_values(start, stop, bits, listed, u, kind):
     """Write the values between two that have so many mantissa bits; return how many, 0 where these are too many."""
     n = 0
-    if bits <= _FEW or (listed and bits <= GRID):
+    if bits <= FEW or (listed and bits <= GRID):
         cells = 1 << bits
         a, b = math.ceil((start - 1) * cells - 1e-9), math.floor((stop - 1) * cells + 1e-9)
         for i in range(max(a, 0), min(b, cells - 1) + 1):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tandv.analysis.whatif._tables import FRACTIONS, limits, table
+from tandv.analysis.whatif._tables import FEW, FRACTIONS, GRID, limits, table
 from tandv.analysis.whatif.rows import Values, rows_for_casts, values_of
 from tandv.analysis.whatif.scales import check_scales, largest_before, scales_for
 from tandv.format_names import format_name
@@ -93,7 +93,7 @@ def whatif(
     if step is not None:
         chosen = rows_at(rows[("metadata", "step")].to_numpy(), step)
         rows, before = rows[chosen], {name: values[chosen] for name, values in before.items()}
-    return _labelled(rows, jobs, list(targets), scales, _predicted(values_of(rows), jobs, before))
+    return _labelled(rows, jobs, list(targets), scales, _apart(values_of(rows), jobs, before))
 
 
 def listed_formats(formats: Formats) -> list[str | Format]:
@@ -128,6 +128,26 @@ def listed_formats(formats: Formats) -> list[str | Format]:
 
 def _label(one: str | Format) -> str:
     return one.name if isinstance(one, Format) else one
+
+
+def _apart(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> np.ndarray:
+    """Return what each cast does to each row, [20, rows × jobs], whatever else is asked for.
+
+    Formats for which values of a tensor are listed, which depends on both numbers of mantissa bits, are predicted apart
+    from those for which they are not.
+    """
+    bits = np.unique(of.mantissa[(of.mantissa > FEW) & (of.mantissa <= GRID)])
+    groups: dict[tuple, list[int]] = {}
+    for j, job in enumerate(jobs):
+        more = bits - job.to.mantissa_bits
+        groups.setdefault(tuple(((more >= 1) & (more <= 3)).tolist()), []).append(j)
+    if len(groups) == 1:
+        return _predicted(of, jobs, before)
+    out = np.empty((len(QUANTITIES) * len(_PARTS), len(of.total), len(jobs)), np.float32)
+    for group in groups.values():
+        part = _predicted(of, [jobs[j] for j in group], before)
+        out[:, :, group] = part.reshape(len(out), -1, len(group))
+    return out.reshape(len(out), -1)
 
 
 def _predicted(of: Values, jobs: list[_Job], before: dict[str, np.ndarray]) -> np.ndarray:

@@ -238,3 +238,15 @@ def test_formats_may_be_types_and_scales_of_blocks_are_refused():
         whatif(log, ["e4m3", "e8m0"])
     with pytest.raises(UnknownName, match="'mxfp4' has a scale for each block"):
         whatif(log, "mxfp4")
+
+
+@pytest.mark.parametrize("bits", [5, 7])
+def test_what_a_format_does_is_the_same_whatever_else_is_asked_for(bits):
+    log = example_log(layers=2, steps=5, tensor_types=["Activation"])
+    log[("scalar_stats", "mantissa_bits")] = float(bits)
+    formats = ["e5m2", "e2m1", custom_format(5, 4), custom_format(5, 5)]
+    together = whatif(log, formats, "max")
+    for one in formats:
+        alone = whatif(log, one, "max")
+        beside = together[together["format"] == alone["format"].iloc[0]].reset_index(drop=True)
+        pd.testing.assert_frame_equal(beside.iloc[:, 5:], alone.iloc[:, 5:], check_exact=True)
