@@ -46,12 +46,18 @@ def opening_type(df: AnyLog, types: Sequence[str], metric: str) -> str:
 
 
 def opening(
-    cells: Cells, overflow: np.ndarray, layer: str | None = None, step: float | None = None, of_values: bool = True
+    cells: Cells,
+    overflow: np.ndarray,
+    layer: str | None = None,
+    step: float | None = None,
+    of_values: bool = True,
+    order: Sequence[str] = (),
 ) -> tuple[str, float]:
     """Return the layer and step at which to open, as far as they are not given.
 
     `overflow` is [layers, steps]: the share of values beyond a format's limit. `of_values` tells whether the statistic
-    is one that only a tensor without any finite value lacks, which a log without counts of NaN tells by it.
+    is one that only a tensor without any finite value lacks, which a log without counts of NaN tells by it. `order` are
+    the layers in the order of execution: of those that are not finite at a step the first is where it began.
 
     Raises UnknownName for a layer that is not there.
     """
@@ -69,9 +75,20 @@ def opening(
         return layer or cells.names[0], step
     if layer is None:
         column = int(np.searchsorted(cells.steps, step))
-        rank = standing_out(cells, overflow, column) + 1e12 * bad[:, column]
+        if (broken := np.flatnonzero(bad[:, column] > 0)).size:
+            return _begun(cells, broken, column, order), step
+        rank = standing_out(cells, overflow, column)
         layer = cells.names[int(np.argmax(np.where(there[:, column], rank, -1.0)))]
     return layer, step
+
+
+def _begun(cells: Cells, broken: np.ndarray, column: int, order: Sequence[str]) -> str:
+    """Return the layer in which it began that some are not finite: infinities alone never come of NaN."""
+    nans, infs = cells.not_finite[:, broken, column]
+    if (alone := broken[(infs > 0) & (nans == 0)]).size:
+        broken = alone
+    place = {name: at for at, name in enumerate(order or cells.names)}
+    return min((cells.names[row] for row in broken), key=lambda name: place.get(name, len(place)))
 
 
 def standing_out(cells: Cells, overflow: np.ndarray, column: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from tandv.glossary import unit
 from tandv.log import logframe
 from tandv.log.choice_of_steps import step_number
 from tandv.log.door import AnyLog, log_at
+from tandv.log.order import order_of
 from tandv.messages import UnknownName, check_choices, named_arguments, near_steps
 from tandv.viz.layout.colours import Colour
 from tandv.viz.layout.figures import AnyFigure, canvas
@@ -62,8 +63,8 @@ def overview(
 
     Args:
         df: the log, or the place of one: a run's folder or a file.
-        layer: the layer of the cursor; by default the one that stands out most at that step: by NaN and infinity, else
-            by overflow of `dtype_annotation`, else by its distance from its usual size.
+        layer: the layer of the cursor; by default that in which NaN and infinity began at that step, else the one that
+            stands out most: by overflow of `dtype_annotation`, else by its distance from its usual size.
         tt: the tensor type; by default the one that has NaN or infinity first, else "Activation".
         scalar_metric: the statistic of the map of layers; by default "rm2".
         step: the step of the cursor; by default the first one with NaN or infinity, else the last one.
@@ -95,7 +96,9 @@ def overview(
     cells = read_cells(log, metric, **of)
     overflow = read_overflow(log, to, cells, metric, **of)
     asked = None if step is None else step_number(step)
-    layer, at = opening(cells, overflow, layer, asked, of_values=unit(metric) == "value")
+    place = order_of(df, [(tt, name) for name in cells.names])
+    order = sorted(cells.names, key=lambda name: place[tt, name])
+    layer, at = opening(cells, overflow, layer, asked, of_values=unit(metric) == "value", order=order)
     own = logframe.select(log, layer, **of)
     if at not in (has := logframe.steps(own)):
         raise UnknownName(f"{layer!r} has no {tt} at step {at} in this log; {near_steps(at, has)}")

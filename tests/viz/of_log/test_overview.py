@@ -55,6 +55,23 @@ def test_it_opens_at_the_first_nan_of_any_tensor_type():
     assert opened_at(viz.overview(df, tt="Gradient", layer="head")) == ("Gradient", "head", 39)
 
 
+@pytest.mark.parametrize(
+    ("tt", "bad", "layer"),
+    [
+        ("Activation", {"embed": ("nans", 1), "head": ("nans", 4000)}, "embed"),
+        ("Activation", {"embed": ("nans", 4000), "head": ("infs", 1)}, "head"),  # NaN comes of infinities
+        ("Gradient", {"embed": ("nans", 4000), "head": ("nans", 1)}, "head"),  # backwards
+    ],
+)
+def test_it_opens_at_the_layer_in_which_it_began_not_at_the_one_with_most_of_it(tt, bad, layer):
+    df = clean(LOG)
+    for name, (column, count) in bad.items():
+        about = df["metadata"]
+        here = (about["tensor_type"] == tt) & (about["name"] == name) & (about["step"] == 17)
+        df.loc[here, ("scalar_stats", column)] = count
+    assert opened_at(viz.overview(df)) == (tt, layer, 17)
+
+
 def test_without_counts_of_nan_a_statistic_that_is_nan_tells():
     df = LOG.drop(columns=[("scalar_stats", name) for name in ("nans", "infs", "numel")])
     df[("exponent_counts", float("inf"))] = 0
