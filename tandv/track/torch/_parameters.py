@@ -48,7 +48,7 @@ class ParameterCapture:
         self.optimizers = Optimizers(optimizers)
         self.arrivals = Arrivals(self._on_arrival)
         self._weights, self._gradients, self._updates = weights, gradients, updates
-        self._measured: set[str] = set()  # names whose weights were recorded in this step
+        self._measured: set[Any] = set()  # parameters whose weights were recorded in this step, and names that they had
         self._received: set[nn.Parameter] = set()  # whose gradients an optimiser has received in this step
         self._before: dict[nn.Parameter, torch.Tensor] = {}
         self._with_closure: set[int] = set()  # optimisers whose step computes the gradients itself
@@ -295,6 +295,6 @@ class ParameterCapture:
 
     def _record_weights(self, parameters: Iterable[nn.Parameter]) -> None:
         if self._weights:
-            new = [p for p in parameters if self._names[p].name not in self._measured]
-            self._measured.update(self._names[p].name for p in new)
+            new = [p for p in parameters if p not in self._measured and self._names[p].name not in self._measured]
+            self._measured.update(new, [self._names[p].name for p in new])
             self._record([(p, tensor_types.WEIGHT, p) for p in new])

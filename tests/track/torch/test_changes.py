@@ -389,3 +389,28 @@ def test_a_parametrisation_that_is_removed_before_the_forward_pass_is_gone_in_th
     assert row(log, old, "Weight", 0)["mean"] == 1.0
     assert row(log, "0", "Weight", 1)["mean"] == 2.0
     assert ("Weight", old) not in quantities(log, 1) and ("Weight_Gradient", "0") in quantities(log, 1)
+
+
+def test_a_weight_that_has_another_name_during_the_forward_pass_alone_is_recorded_once(run, row, quantities):
+    class Twice(nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    class Adapted(nn.Module):  # as adapters of peft for parameters are
+        def __init__(self):
+            super().__init__()
+            self.layer = constant(nn.Linear(2, 2, bias=False), 1.0)
+
+        def forward(self, x):
+            parametrize.register_parametrization(self.layer, "weight", Twice())
+            try:
+                return self.layer(x)
+            finally:
+                parametrize.remove_parametrizations(self.layer, "weight", leave_parametrized=False)
+
+    model = nn.Sequential(nn.Identity(), Adapted())
+    log = run(model, lambda _: model(ones).sum().backward(), steps=2)
+    for step in range(2):
+        assert [name for kind, name in quantities(log, step) if kind == "Weight"] == ["1.layer"]
+        assert row(log, "1.layer", "Weight", step)["mean"] == 1.0
+        assert row(log, "1.layer", "Activation", step)["mean"] == 4.0
