@@ -13,6 +13,7 @@ from torch._higher_order_ops.effects import _EffectType, _register_effectful_op
 from torch.nn import functional
 
 from tandv.track.torch._heads import Fused
+from tandv.track.torch._subgraphs import subgraph
 
 _numbers = itertools.count(1)
 _receivers: weakref.WeakValueDictionary[int, "GraphReceiver"] = weakref.WeakValueDictionary()
@@ -105,7 +106,17 @@ def place_in_graph(receiver: int) -> int:
     return -1 if found is None else found.place()
 
 
-for one in (entered, left, place_in_graph):  # what torch.compiler.assume_constant_result does, without importing Dynamo
+def is_in_subgraph() -> bool:
+    """Tell whether a graph within the graph is being traced, a constant of the graph."""
+    return subgraph() is not None
+
+
+for one in (
+    entered,
+    left,
+    place_in_graph,
+    is_in_subgraph,
+):  # what torch.compiler.assume_constant_result does, without importing Dynamo
     vars(one)["_dynamo_marked_constant"] = True
 
 _library = torch.library.Library("tandv", "FRAGMENT")
@@ -142,6 +153,8 @@ for name, run in (("attention", _attention), ("softmax", _softmax)):
 
 def in_graph(receiver: int, func: Any, args: Any, kwargs: Any) -> None:
     """Insert an operator for a call of a function that is attention; called while a graph is traced."""
+    if is_in_subgraph():
+        return
     if func is functional.scaled_dot_product_attention:
         _insert(receiver, *args, **kwargs)
     elif func is functional.multi_head_attention_forward:

@@ -275,9 +275,13 @@ class OutputCapture(OutputGradients):
         if self.tracker.units is not None:
             self.tracker.units.follow(self._tree.modules, [named.position for named in self._tree.names])
 
-    def warn_unseen(self) -> None:
-        """Warn about outputs that were not reduced over the ranks, and gradients that bypassed compiled graphs."""
-        self._compiled.warn_unseen()
+    def warn_unseen(self, trained: bool) -> None:
+        """Warn about outputs that were not reduced over the ranks, and gradients that bypassed compiled graphs.
+
+        Args:
+            trained: whether weights have got gradients since the forward pass.
+        """
+        self._compiled.warn_unseen(trained)
         for _, name in self._sums.unseen():
             self.tracker.warn_once(f"{name!r} stays a term of a sum over ranks in the step and is not measured")
 

@@ -29,6 +29,7 @@ _NOTICES = (
 # Kinds of what is recorded
 ACTIVATION, GRADIENT = 0, 1
 VIEW = 3  # an output whose gradient may bypass it, see `is_shared_view`
+TRAINED = 4  # another output that a gradient is recorded of
 
 _numbers = itertools.count(1)  # graphs contain numbers, so none is used twice
 _receivers: weakref.WeakValueDictionary[int, "Receiver"] = weakref.WeakValueDictionary()
@@ -63,7 +64,7 @@ def _with_gradient(x: torch.Tensor, receiver: int, module: int, leaf: str, kind:
     record = torch.ops.tandv.record
     if gradient and x.requires_grad:
         on_gradient(x, lambda found: record(found, receiver, module, leaf, GRADIENT, False))
-        kind = VIEW if is_shared_view(x) else kind
+        kind = VIEW if is_shared_view(x) else TRAINED
     with torch._C._AutoDispatchBelowAutograd():
         record(x, receiver, module, leaf, kind, False)
 

@@ -11,13 +11,23 @@ import torch
 from torch._C._functorch import peek_interpreter_stack  # pyright: ignore[reportMissingImports]
 
 from tandv.track.common.measurements import Quantity, in_phase
-from tandv.track.torch._compiled import ACTIVATION, GRADIENT, VIEW, Quiet, Receiver, forget_graphs
+from tandv.track.torch._compiled import ACTIVATION, GRADIENT, TRAINED, VIEW, Quiet, Receiver, forget_graphs
 from tandv.track.torch._graph_limits import count_by_module, graph_limits
 from tandv.track.torch._modes import in_backward, own_operations
 from tandv.track.torch._own_hooks import LastHooks
 from tandv.track.torch._shared_measurements import SharedMeasurements
+from tandv.track.torch._subgraphs import subgraph
 from tandv.track.torch._tree import Tree
 from tandv.track.torch.values import INSIDE, measurable
+
+INSIDE_SUBGRAPH = (
+    "outputs of modules inside of {} in a compiled graph are not measured, nor gradients with respect to them; run the "
+    "model in eager mode to have them"
+)
+COMPILED_BACKWARD = (
+    "no gradient with respect to an output inside of a compiled graph was seen in a step whose weights have gradients: "
+    "a backward pass that is compiled as a whole (compiled autograd) leaves them out; run it without to have them"
+)
 
 
 class CompiledOutputs:
@@ -28,7 +38,7 @@ class CompiledOutputs:
         self._measurements = tracker.measurements
         self._ran_in: dict[tuple[int, str], set[str]] = {}  # phases of this step, by output
         self._views: dict[tuple[int, str], str] = {}  # outputs still without a gradient
-        self._has_gradients = False
+        self._wants_gradients = self._has_gradients = False  # in this step
         self._asks_same_batch = isinstance(self._measurements, SharedMeasurements)
         self._attached = False
         self._traced = False  # whether there may be graphs that record
@@ -54,7 +64,7 @@ class CompiledOutputs:
         self._hold_limits()
         self._ran_in.clear()
         self._views.clear()
-        self._has_gradients = False
+        self._wants_gradients = self._has_gradients = False
 
     def _hold_limits(self) -> None:
         if self._attached:
@@ -73,9 +83,8 @@ class CompiledOutputs:
             named = self._tree.numbered(module)
             if named is None:
                 return
-            if kind in (GRADIENT, VIEW):
-                self._note_view((module, leaf), f"{named.name}{leaf}", kind)
-            kind = ACTIVATION if kind == VIEW else kind
+            self._note((module, leaf), f"{named.name}{leaf}", kind)
+            kind = ACTIVATION if kind in (VIEW, TRAINED) else kind
             quantity = outputs.quantity_of(named, f"{named.name}{leaf}", kind)
             phases = self._ran_in.setdefault((module, leaf), set())
             if kind == GRADIENT:
@@ -97,11 +106,12 @@ class CompiledOutputs:
                 "those that are tensor parallel count once for each rank (`calls` says how often)"
             )
 
-    def _note_view(self, place: tuple[int, str], name: str, kind: int) -> None:
-        """Note a view whose gradient may bypass its graph, or that its gradient was computed inside."""
+    def _note(self, place: tuple[int, str], name: str, kind: int) -> None:
+        """Note that a gradient is wanted, of a view one that may bypass its graph, or that it was computed inside."""
+        self._wants_gradients = self._wants_gradients or kind in (VIEW, TRAINED)
         if kind == VIEW:
             self._views[place] = name
-        else:
+        elif kind == GRADIENT:
             self._has_gradients = True
             self._views.pop(place, None)
 
@@ -122,6 +132,9 @@ class CompiledOutputs:
         if peek_interpreter_stack() is not None:
             self._tracker.warn_once(f"{INSIDE} are not measured (first met in a compiled graph)", INSIDE)
             return -1
+        if (within := subgraph()) is not None:
+            self._tracker.warn_once(INSIDE_SUBGRAPH.format(within), "graphs within compiled graphs")
+            return -1
         if not last and key in self._last.keys:
             return -1
         if (module := self._tree.module(key)) is not None:
@@ -130,8 +143,10 @@ class CompiledOutputs:
                 count_by_module(module)
         return self._tree.number(key)
 
-    def warn_unseen(self) -> None:
-        """Warn about gradients that bypassed the graphs."""
+    def warn_unseen(self, trained: bool) -> None:
+        """Warn about gradients that bypassed the graphs, in a step in which the weights got some, or none."""
+        if trained and self._wants_gradients and not self._has_gradients:
+            self._tracker.warn_once(COMPILED_BACKWARD)
         if self._views and self._has_gradients:
             self._tracker.warn_once(
                 f"the gradient of {next(iter(self._views.values()))!r} was not seen: the loss does not depend on it, "

@@ -213,7 +213,8 @@ class TorchTracker(Tracker):
             self.of_units = self.units.take()
         if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
             self.warn_once(UNSEEN)
-        self._outputs.warn_unseen()
+        arrivals = self._parameters.arrivals
+        self._outputs.warn_unseen(bool(arrivals) and not arrivals.only_before_forward)
         self.look()
 
     def step_over(self) -> None:
