@@ -25,7 +25,9 @@ SMALLER = {
         "repeating(32, torch": "repeating(8, torch",
     },
     "zero-gradient-dynamics": {
+        "BATCH, EPOCHS = 64, 20": "BATCH, EPOCHS = 176, 20",
         "model(images[chosen]), labels[chosen]": "model(images[chosen[:8]]), labels[chosen[:8]]",
+        "step=slice(300, 440)": "step=slice(100, 160)",
     },
 }
 
