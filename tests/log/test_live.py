@@ -115,6 +115,7 @@ def test_a_log_at_an_address_answers_as_its_frame(tmp_path):
         memory.rm("/live-run", recursive=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     rows=st.lists(st.booleans(), min_size=len(LOG), max_size=len(LOG)),

@@ -129,6 +129,7 @@ def test_values_of_old_files_are_those_that_were_saved(tmp_path):
     assert values == {name: tensor.tolist() for name, tensor in state.items()}
 
 
+@pytest.mark.slow
 def test_nothing_of_the_users_script_is_imported(tmp_path):
     (tmp_path / "script.py").write_text("import pathlib\npathlib.Path('ran').touch()\nclass Config: pass\n")
     code = (

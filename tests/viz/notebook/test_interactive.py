@@ -368,6 +368,7 @@ def test_another_step_of_an_overview_is_the_picture_of_a_new_one(curves, theme, 
     viewer.close()
 
 
+@pytest.mark.slow
 def test_an_overview_is_drawn_as_a_whole_where_more_than_its_step_has_changed():
     df = LONG.copy()
     given = {"df": df, "layer": "head", "tt": "Activation", "scalar_metric": "rm2"}
