@@ -17,6 +17,7 @@ from tandv.track.jax._block_kernels import BlockFormats
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._collect import EquationContext, Record, collect, spans_devices
 from tandv.track.jax._kernels import chooser
+from tandv.track.jax._messages import said_of
 from tandv.track.jax._models import is_within_shards
 from tandv.track.jax._names import optimizer_states, weights
 from tandv.track.jax._naming import Namer, is_staged
@@ -177,6 +178,8 @@ def measured(
 
         inputs = [leaf for leaf in leaves if _is_array(leaf)]
         traced = jax.make_jaxpr(flat)(inputs)
+        for message in said_of(namer).values():
+            warn(message)
         alone = jax.device_count() == 1 and jax.default_backend() == "cpu" and not spans_devices(traced.jaxpr)
         found = collect(
             traced.jaxpr, traced.consts, inputs,

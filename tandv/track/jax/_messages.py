@@ -7,6 +7,7 @@ import jax
 
 from tandv.messages import some
 from tandv.track.jax import _entry, _names
+from tandv.track.jax._naming import Namer
 from tandv.track.jax._states import mixed_problems
 
 NOT_BEGUN = (
@@ -59,22 +60,27 @@ def not_measured(dtype: str, tensor_type: str, name: str) -> tuple[str, str]:
     return f"{why} (first met at {tensor_type} {name!r})", why
 
 
-def also_tracked(first: str, other: str) -> str:
-    """Return what is said of a second class whose parameters have the names and shapes of the tracked model's."""
-    return (
-        f"{first} and {other} both have parameters with the names and shapes of the tracked model: {first}, which was "
-        f"called first, is taken for it, and the rows of {other} begin with {other!r}. If {other} is the tracked "
-        "model, call it first, or put both into one model"
-    )
-
-
-def without_gradient(names: Sequence[str]) -> str:
-    """Return what is said of values that were tagged within rules of differentiation."""
-    return (
-        f"{some(names)}: tagged within a rule of jax.custom_vjp or jax.custom_jvp, which JAX does not "
-        "differentiate, so their gradients have no rows; to have some tag what the function with that rule takes or "
-        "returns"
-    )
+def said_of(namer: Namer) -> dict[str, str]:
+    """Return what is said of the names in a traced program, by what it is about."""
+    found = {}
+    if namer.doubled:
+        found["names that several have"] = (
+            f"several modules or tags are called {some(list(namer.doubled))}, as a layer and the class of the model, "
+            "or a layer and a tag: a row with that name holds the values of all of them; give them names of their own"
+        )
+    if (other := namer.also_root) is not None:
+        found["several models may be the tracked one"] = (
+            f"{namer.root} and {other} both have parameters with the names and shapes of the tracked model: "
+            f"{namer.root}, which was called first, is taken for it, and the rows of {other} begin with {other!r}. If "
+            f"{other} is the tracked model, call it first, or put both into one model"
+        )
+    if namer.in_rules:
+        found["values within rules"] = (
+            f"{some(list(namer.in_rules))}: tagged within a rule of jax.custom_vjp or jax.custom_jvp, which JAX does "
+            "not differentiate, so their gradients have no rows; to have some tag what the function with that rule "
+            "takes or returns"
+        )
+    return found
 
 
 def why_nothing(functions: Sequence[Any], modules: Sequence[str], is_inside: bool, patterns: bool) -> str:

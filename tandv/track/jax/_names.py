@@ -1,12 +1,14 @@
 """Names for the leaves of weights, gradients and optimiser states, from the keys of their pytrees."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from tandv.messages import some
 from tandv.names import Keys, natural_path, of_parameters, of_tree
 from tandv.tensor_types import WEIGHT
 from tandv.tensor_types import state as state_of
@@ -49,6 +51,9 @@ def weights(
         ]
     leaves = list(cut(found, stacks or {}))
     names = _names([keys for keys, _ in leaves])
+    if len(set(names)) < len(names):
+        doubled = [name for name, count in Counter(names).items() if count > 1]
+        say(f"several parameters are called {some(doubled)}: a row with that name holds the values of all of them")
     return [
         Leaf(name, tensor_type, array, keys[-1] if keys else "")
         for name, (keys, array) in zip(names, leaves, strict=True)

@@ -54,6 +54,8 @@ class Namer:
         self.gradients = gradients
         self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers, see `_stacks`
         self.left_out: dict[str, str] = {}  # dtypes that are not measured, and the first value that has each
+        self.doubled: dict[str, None] = {}  # names that several modules or tags have
+        self._owners: dict[str, tuple[Any, ...]] = {}  # of each name, the module or tag that had it first
         self.in_rules: dict[str, None] = {}  # values that were tagged within the user's rules of differentiation
         self.scaled = 0  # depth of scaled losses that are being computed
         self.models: list[Any] = []  # in which modules are looked for
@@ -116,7 +118,7 @@ class Namer:
         """Mark a value of `tag`, below the module that is being called."""
         frame = self.frame or Frame((), (), "", None, {}, self._outside)
         self._meet(frame)
-        self.names.setdefault(text((*frame.path, name)), "")
+        self._note_name(text((*frame.path, name)), "", ("tag", _plain(frame.path), name))
         if self.gradients and is_in_rule() and not is_differentiated():
             self.in_rules.setdefault(text((*frame.path, name)))
         return self._marked(x, (*frame.path, name), frame._replace(type=""))
@@ -161,8 +163,14 @@ class Namer:
             frame = Frame(whole, outer.layers + scanned, kind, module, shapes, _trace())
             self.stacks |= learned(self.stacks, (outer.path, outer.shapes), (whole, shapes), path, scanned)
         if marked:
-            self.names.setdefault(text(frame.path) or kind, kind)
+            owner = ("layer", _plain(frame.path)) if outer is not None or path else ("model", kind)
+            self._note_name(text(frame.path) or kind, kind, owner)
         return frame
+
+    def _note_name(self, name: str, kind: str, owner: tuple[Any, ...]) -> None:
+        self.names.setdefault(name, kind)
+        if self._owners.setdefault(name, owner) != owner and self._selects(name):
+            self.doubled.setdefault(name)
 
     def _meet(self, frame: Frame | None) -> None:
         """Ensure that a trace for one module is not reused from the cache for another one."""
@@ -263,6 +271,10 @@ def text(path: Path, numbers: tuple[int, ...] = ()) -> str:
     parts = [part if part is not None else next(rest, None) for part in path]
     whole = ".".join(str(part) for part in parts if part is not None)
     return whole.replace(".[", "[")
+
+
+def _plain(path: Path) -> tuple[str, ...]:
+    return tuple(part for part in path if part is not None)
 
 
 def all_texts(path: Path, layers: tuple[int, ...]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from tandv.track.common.tracker import Tracker
 from tandv.track.jax import _entry
 from tandv.track.jax._interception import Interception
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
-from tandv.track.jax._messages import GRADIENTS_OUTSIDE, NOT_BEGUN, also_tracked, not_measured, without_gradient
+from tandv.track.jax._messages import GRADIENTS_OUTSIDE, NOT_BEGUN, not_measured, said_of
 from tandv.track.jax._naming import Namer, is_differentiated, is_traced
 from tandv.track.jax._packing import packed
 from tandv.track.jax._rows import JaxStep, Modules, OnDevice
@@ -206,9 +206,8 @@ class ProgramTracker(Tracker):
         self._names_known = self._names_known or bool(namer.names)
         for dtype, name in namer.left_out.items():
             self.warn_once(*not_measured(dtype, ACTIVATION, name))
-        if (also := getattr(namer, "also_root", None)) is not None:
-            self.warn_once(also_tracked(str(namer.root), also), "several models may be the tracked one")
-        if in_rules := getattr(namer, "in_rules", None):
-            self.warn_once(without_gradient(list(in_rules)), "values within rules")
+        if isinstance(namer, Namer):
+            for about, message in said_of(namer).items():
+                self.warn_once(message, about)
         if namer.error is not None:
             self.warn_once(f"some outputs are not recorded: {namer.error}")
