@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from tandv.analysis.samples import Features, places, rows_of_features
 from tandv.arrays import as_array
@@ -106,6 +107,8 @@ def conv_filters(
         for spine in ax.spines.values():
             spine.set_visible(True)
         values = weights[number].reshape(outputs, -1)
+        if colour:
+            _cross_out(ax, weights[number][:shown], across, style)
         remember(ax, Drawn("filters", "weight", "filter", (layer,), (), np.arange(values.shape[1]), values))
         last = number == len(pictures) - 1
         return Key(scale, style.diverging, special_colours(every, style)) if last and not colour else None
@@ -207,6 +210,19 @@ def activation_heatmap(
         style=style, fig=fig,
         figsize=figsize, single_size=(8.0, 5.0), sharex=False, sharey=False,
     )  # fmt: skip
+
+
+def _cross_out(ax: Axes, weights: np.ndarray, across: int, style: Style) -> None:
+    """Draw a cross over each pixel that is not finite, since among colours any colour may be that of a value."""
+    height, width = weights.shape[2:]
+    number, y, x = np.nonzero(~np.isfinite(weights).all(axis=1))
+    if len(number):
+        side = ax.bbox.width * 72 / ax.figure.dpi / (across * (width + 1) + 1)  # points of a pixel
+        (line,) = ax.plot(
+            number % across * (width + 1) + 1 + x, number // across * (height + 1) + 1 + y, "x", color=style.ink,
+            markersize=float(np.clip(0.6 * side, 1.0, 8.0)), markeredgewidth=float(np.clip(0.1 * side, 0.5, 1.5)),
+        )  # fmt: skip
+        line.set_path_effects([withStroke(linewidth=float(np.clip(0.3 * side, 1.0, 3.0)), foreground=style.paper)])
 
 
 def _tiles(weights: np.ndarray, across: int, scale: Scale, style: Style, colour: bool, apart: bool) -> np.ndarray:

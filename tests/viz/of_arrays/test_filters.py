@@ -140,6 +140,8 @@ def test_weights_that_are_not_finite_have_their_colours_and_the_others_their_sca
     assert pixels[1, 1].tolist() == rgb(style.nan) and pixels[1, 2].tolist() == rgb(style.inf)
     assert pixels[2, 1].tolist() == [191, 128, 128]  # half of the filter's largest finite weight
     assert words(figure)[1].endswith("4.17% NaN  |  4.17% infinite")  # one of 24 each
+    (crosses,) = figure.axes[0].lines  # their colours alone may be those of values
+    assert crosses.get_xydata().tolist() == [[1, 1], [2, 1]]
     apart = picture(viz.conv_filters(weights, channels="apart").axes[0])[..., :3]
     assert apart[1, 4].tolist() == rgb(style.nan) and apart[1, 2].tolist() == rgb(style.inf)
     for value in (np.nan, np.inf):
