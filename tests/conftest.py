@@ -38,6 +38,7 @@ def pytest_collection():
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(*gc.get_threshold()[:2], 50)  # of what tests make, most that lives long stays, too
         gc.enable()
 
 
