@@ -199,8 +199,8 @@ def test_findings_are_links_and_keys_go_through_them(opened):
     address = page.locator(".tandv .findings a").nth(2).get_attribute("href")
     on = "[...document.querySelectorAll('.tandv .findings li')].findIndex(li => li.classList.contains('on'))"
     assert page.evaluate(on) == 0
-    press(page, "n")  # to what overflows e4m3 in the same place
-    assert "overflows e4m3" in page.locator(".tandv .findings li.on").inner_text() and page.evaluate(on) == 1
+    press(page, "n")  # to what overflows fp16 in the same place
+    assert "overflows fp16" in page.locator(".tandv .findings li.on").inner_text() and page.evaluate(on) == 1
     third = press(page, "n")
     assert page.evaluate(on) == 2
     assert parse_qs(address[1:])["layer"] == [third.layer] and parse_qs(address[1:])["step"] == [str(third.step)]

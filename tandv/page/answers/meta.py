@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tandv import glossary, tensor_types
-from tandv.formats import Format, number_format
+from tandv.formats import Format, is_format, number_format
 from tandv.page.answers.curves_of_a_run import CurvesOnly
 from tandv.page.answers.firsts import found_firsts
 from tandv.page.answers.ratios import early, ratios
@@ -14,6 +14,7 @@ from tandv.page.answers.run import Answer, Run, kinds_of
 from tandv.page.answers.sources import LogSource
 
 OFFERED = ("e4m3", "e5m2", "fp16", "bf16")  # formats that a log is asked what a cast to them would cost
+_NARROW = 2.0**16  # of the largest value: formats that overflow in ordinary training
 FIRST_SHOWN = ("rm2", "std", "max_abs")  # statistics, the first of which that a log has is shown at first
 
 
@@ -74,6 +75,8 @@ def formats_of(run: Run) -> list[Format]:
 def start(run: Run) -> dict[str, Any]:
     """Return where a page opens: at the first infinity or NaN, else at the last step, at the layer that changed most.
 
+    The format is that of the first tensor with infinity or NaN, if it is narrow enough to have overflowed.
+
     Args:
         run: a run with a log.
     """
@@ -85,9 +88,20 @@ def start(run: Run) -> dict[str, Any]:
     found = {"metric": metric, "format": OFFERED[0]}
     firsts, _ = found_firsts(run, None)
     if bad := [one for one in firsts if one["kind"] in ("nan", "inf")]:
-        return {"tt": bad[0]["tt"], "layer": bad[0]["layer"], "step": bad[0]["step"]} | found
+        where = {"tt": bad[0]["tt"], "layer": bad[0]["layer"], "step": bad[0]["step"]}
+        return where | found | {"format": _format_at(log, **where)}
     tt = tensor_types.ACTIVATION if tensor_types.ACTIVATION in kinds else next(iter(kinds))
     return {"tt": tt, "layer": _furthest(log, tt, metric), "step": int(log.steps[-1])} | found
+
+
+def _format_at(log: LogSource, tt: str, layer: str, step: int) -> str:
+    """Return the format of a tensor that is not finite if it is narrow and offered, else the first offered."""
+    cell = log.cell(tt, layer, step)
+    dtype = "" if cell is None else cell.text.get("dtype", "")
+    if not is_format(dtype):
+        return OFFERED[0]
+    own = number_format(dtype)
+    return own.short if own.short in OFFERED and own.max < _NARROW else OFFERED[0]
 
 
 def _beside(run: Run, runs: Sequence[Run]) -> dict[str, int]:

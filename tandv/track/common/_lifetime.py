@@ -81,7 +81,10 @@ class Lifetime(Framework):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if self._state == "on" and self.has_measured and (error is not None or not self._recorded):
             if error is None:
-                warn("tracker.step() was not called; what was measured is kept as one step")
+                warn(
+                    "tracker.step() was not called; what was measured is kept as one step: call it after each step of "
+                    "the optimiser"
+                )
             self._guard("the last step", self._keep)
         if self._state == "on":
             self._guard("the last numbers", self._keep_numbers)

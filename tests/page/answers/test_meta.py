@@ -52,7 +52,18 @@ def test_a_float64_log_has_limits_that_json_can_hold():
 
 def test_it_opens_at_the_first_infinity():
     head, _ = ask(answers_of(logframe.example_log()), kind="meta")
-    assert head["start"] == {"tt": "Activation", "layer": "head", "step": 45, "metric": "rm2", "format": "e4m3"}
+    assert head["start"] == {"tt": "Activation", "layer": "head", "step": 45, "metric": "rm2", "format": "fp16"}
+
+
+@pytest.mark.parametrize(("dtype", "short"), [("float16", "fp16"), ("float8_e5m2", "e5m2"), ("float32", "e4m3")])
+def test_a_run_that_overflows_in_a_narrow_format_opens_with_its_limits(dtype, short):
+    rows = {("Activation", layer, step): {"rm2": 1.0} for step in range(3) for layer in "ab"}
+    rows["Activation", "b", 2] = {"rm2": 1.0, "infs": 3}
+    head, _ = ask(answers_of(log_of(rows, dtype=dtype)), kind="meta")
+    assert (head["start"]["layer"], head["start"]["step"], head["start"]["format"]) == ("b", 2, short)
+    rows["Activation", "b", 2] = {"rm2": 1.0}
+    head, _ = ask(answers_of(log_of(rows, dtype=dtype)), kind="meta")
+    assert head["start"]["format"] == "e4m3"
 
 
 def test_a_good_run_opens_at_its_end_at_the_layer_that_changed_most():
