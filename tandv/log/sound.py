@@ -17,7 +17,7 @@ _STATISTIC, _COUNT = "scalar_stats", "exponent_counts"
 
 
 def sound(df: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with whole numbers as counts, zero where they are missing, and statistics that are numbers.
+    """Return a table of NumPy's numbers, whole ones as steps and counts, of which zero stands where they are missing.
 
     A table in which nothing is open is returned as it is.
 
@@ -54,13 +54,22 @@ def sound(df: pd.DataFrame) -> pd.DataFrame:
             except (TypeError, ValueError):
                 validate(df)
         if label[0] == _COUNT and column.hasnans:
-            changed[label] = column.fillna(0).astype("int64")
+            column = changed[label] = column.fillna(0).astype("int64")
+        if label == _STEP and not _are_whole(column.to_numpy(np.float64, na_value=np.nan)):
+            validate(df)
+        if not isinstance(column.dtype, np.dtype) or label == _STEP:  # pandas' own types of numbers, and those of Arrow
+            whole = label[0] != _STATISTIC
+            changed[label] = column.astype("int64") if whole else column.to_numpy(np.float64, na_value=np.nan)
     if not changed:
         return df
     out = df.copy(deep=False)
     for label, column in changed.items():
         out[label] = column
     return out
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    return bool((np.isfinite(values) & (np.floor(values) == values)).all())
 
 
 def counts_of(rows: pd.DataFrame) -> Any:  # a table labelled by numbers, which the stubs of pandas do not know

@@ -7,7 +7,7 @@ import pytest
 import tandv
 from tandv import logframe, viz
 from tandv.log.example import example_log
-from tandv.log.files import UnreadableFile
+from tandv.log.files import UnreadableFile, write_pickle
 from tandv.log.schema import SchemaError
 from tandv.log.sound import sound
 from tandv.viz.of_log.histogram import exponents_of
@@ -34,6 +34,29 @@ def test_numbers_kept_as_objects_are_numbers_again():
     statistics = [label for label in LOG.columns if label[0] == "scalar_stats"]
     assert np.array_equal(found[statistics].to_numpy(float), LOG[statistics].to_numpy(float), equal_nan=True)
     assert found[COUNTS].to_numpy(np.int64).tolist() == LOG[COUNTS].to_numpy().tolist()
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_numbers_of_other_types_are_numpys_and_can_be_written_and_read(backend, tmp_path):
+    given = LOG.copy()
+    for label in LOG.columns:
+        if label[0] != "metadata" or label[1] == "step":
+            given[label] = LOG[label].convert_dtypes(dtype_backend=backend)
+    found = sound(given)
+    assert {kind.kind for label, kind in found.dtypes.items() if label[0] != "metadata"} == {"i", "f"}
+    write_pickle(given, tmp_path / "log.pkl")
+    write_pickle(LOG, tmp_path / "same.pkl")
+    a, b = (tandv.read(tmp_path / name) for name in ("log.pkl", "same.pkl"))
+    pd.testing.assert_frame_equal(a, b, check_dtype=False)
+
+
+def test_steps_that_are_whole_are_whole_numbers_and_others_are_refused():
+    floats = LOG.astype({("metadata", "step"): float})
+    assert logframe.steps(logframe.select(floats, "head")) == [0, 1, 2, 3]
+    for wrong in (0.5, np.nan, np.inf):
+        floats.iloc[3, floats.columns.get_loc(("metadata", "step"))] = wrong
+        with pytest.raises(SchemaError, match="is float64.*, allowed are whole numbers"):
+            viz.exp_hist(floats, "head", "Gradient", step=3)
 
 
 def worded(log):
