@@ -59,7 +59,8 @@ class OutputCapture(OutputGradients):
         self._only_training = only_training
         self.met = MetTensors()
         self._quantities: dict[tuple[int, str, int], Quantity] = {}
-        self.saw_outputs = False
+        self.saw_outputs = False  # in this step, since its forward pass has begun
+        self.saw_parametrizations = False  # in this step, which may run by themselves
         self.evaluated = False  # in this step the model ran in eval mode, whose outputs are not recorded
         self.with_outputs: set[str] = set()  # names of modules whose outputs were recorded
         self._unknown = UnknownModules()
@@ -134,7 +135,7 @@ class OutputCapture(OutputGradients):
 
     def next_step(self) -> None:
         """Forget the outputs of the step that has ended."""
-        self.saw_outputs = self.evaluated = False
+        self.saw_outputs = self.saw_parametrizations = self.evaluated = False
         self.met.clear()
         self._unknown.next_step()
         self._last.next_step()
@@ -188,7 +189,9 @@ class OutputCapture(OutputGradients):
         if named is None and not self._tree.has(module) and self._unknown.may_be_new(module):
             self.tracker.look(within=True)
             named = self._tree.find(module)
-        if named is not None and not self.saw_outputs and not is_parametrization(named.name):
+        if named is not None and is_parametrization(named.name):
+            self.saw_parametrizations = True
+        elif named is not None and not self.saw_outputs:
             self.begin()
             named = self._tree.find(module)
         return named

@@ -211,7 +211,8 @@ class TorchTracker(Tracker):
             self.of_rows = self._parameters.insight.end_of_step(skipped, self._parameters.arrivals.is_new)
         if self.units is not None:
             self.of_units = self.units.take()
-        if not self._outputs.saw_outputs and self._outputs.expected and self._parameters.has_gradients:
+        saw_any = self._outputs.saw_outputs or self._outputs.saw_parametrizations
+        if not saw_any and self._outputs.expected and self._parameters.has_gradients:
             self.warn_once(UNSEEN)
         arrivals = self._parameters.arrivals
         self._outputs.warn_unseen(bool(arrivals) and not arrivals.only_before_forward)

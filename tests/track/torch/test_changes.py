@@ -414,3 +414,16 @@ def test_a_weight_that_has_another_name_during_the_forward_pass_alone_is_recorde
         assert [name for kind, name in quantities(log, step) if kind == "Weight"] == ["1.layer"]
         assert row(log, "1.layer", "Weight", step)["mean"] == 1.0
         assert row(log, "1.layer", "Activation", step)["mean"] == 4.0
+
+
+def test_a_parametrisation_that_runs_by_itself_is_an_output_that_was_seen(run, row, capsys):
+    class Twice(nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    model = net()
+    parametrize.register_parametrization(model[0], "weight", Twice())
+    log = run(model, lambda _: model[0].weight.sum().backward())
+    assert row(log, "0.parametrizations.weight.0", "Activation")["mean"] == 2.0
+    assert row(log, "0.parametrizations.weight.original", "Weight_Gradient")["mean"] == 2.0
+    assert "no module output was seen" not in capsys.readouterr().err
