@@ -57,6 +57,7 @@ class _Waiting:
 def new_figure(figsize: tuple[float, float]) -> Figure:
     """Return an empty figure of (width, height) in inches, which pyplot and a notebook can show."""
     fig = Figure(figsize=figsize, dpi=100)
+    fig.set_layout_engine("none")  # whatever the settings of matplotlib ask for
     FigureCanvasAgg(fig)
     fig._repr_png_ = partial(png, fig)  # type: ignore[attr-defined]  # for notebooks without a backend for plots
     waiting = [manager for manager in pyplots.figs.values() if isinstance(manager, _Waiting)]

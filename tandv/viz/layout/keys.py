@@ -136,7 +136,8 @@ def keys_with_legend(
         style: the style.
     """
     left_out = [one for ax, key in keys.items() for one in colour_key(ax, key, style)]
-    if not left_out or fig.bbox.height - head < points(fig, 120):
+    rows = len({ax.get_position().y0 for ax in keys})
+    if not left_out or fig.bbox.height - head < points(fig, 100 * rows):
         return head
     swatches = {
         name: Rectangle(

@@ -1,5 +1,6 @@
 """What plots of a log show in panels, and what they refuse to show."""
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,3 +36,12 @@ def test_several_phases_have_a_panel_each(name):
     if name == "line":
         outside, inside = (drawn(ax).values[0] for ax in panels)
         np.testing.assert_allclose(inside, 3 * outside)
+
+
+@pytest.mark.parametrize("setting", ["figure.autolayout", "figure.constrained_layout.use"])
+def test_settings_of_matplotlib_move_no_panel(setting):
+    with matplotlib.rc_context({setting: True}):
+        figure = viz.scalar_global_heatmap(example_log(layers=2, steps=4), ["Weight", "Gradient"], "rm2")
+        before = [ax.get_position().bounds for ax in figure.axes]
+        figure.canvas.draw()
+    assert [ax.get_position().bounds for ax in figure.axes] == before
