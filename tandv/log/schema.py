@@ -98,7 +98,7 @@ def _metadata_problems(columns: Mapping[tuple, pd.Series]) -> Iterator[str]:
         elif name == "step":
             step = columns[label]
             if not pd.api.types.is_integer_dtype(step.dtype) or step.hasnans:
-                yield f'column {label} is {_kind(step)}, allowed are whole numbers; use .astype("int64")'
+                yield f'column {label} is {_kind(step)}, allowed are whole numbers; use .round().astype("int64")'
         else:
             yield from _text_problems(label, columns[label])
     if all(("metadata", name) in columns for name in ("name", "tensor_type", "step")):
@@ -141,8 +141,9 @@ def _repeats(key: Iterable[pd.Series], columns: Mapping[tuple, pd.Series]) -> It
     if len(repeated):
         row = tuple(columns[("metadata", name)].iloc[repeated[0]] for name in ("name", "tensor_type", "step"))
         first = ", ".join(repr(value) if isinstance(value, str) else str(value) for value in row)
+        count = f"{len(repeated)} rows repeat" if len(repeated) > 1 else "1 row repeats"
         yield (
-            f"{len(repeated)} rows repeat the name, tensor_type and step of another, first ({first}); keep one "
+            f"{count} the name, tensor_type and step of another, first ({first}); keep one "
             'row per tensor and step, or tell them apart by a further column such as ("metadata", "rank")'
         )
 
