@@ -84,7 +84,10 @@ def test_every_problem_is_named_at_once():
             "4 rows repeat the name, tensor_type and step of another, first ('a', 'Weight', 0)",
         ),
         (pd.concat([log(), log().iloc[:1]]), "1 row repeats the name, tensor_type and step of another"),
-        (log(step=[0, 0, 1.5, 2]), "('metadata', 'step') is"),
+        (
+            log().astype({("metadata", "step"): float}).replace({("metadata", "step"): {1.0: 1.5}}),
+            "('metadata', 'step') is float64, allowed are whole numbers; use .round()",
+        ),
         (log().drop(columns=[("scalar_stats", "std")]), 'there is no ("scalar_stats", ...) column'),
         (log(dtype=["float32", "int8", "torch.float32", "float32"]), "'int8', 'torch.float32', which ml_dtypes"),
         (log(name=["a", None, "a", "b"]), "('metadata', 'name') has 1 rows without a value"),
