@@ -39,7 +39,7 @@ def decimal_of(lines: Sequence[str], separator: str) -> str:
         return "."
     values = [value.strip(' "') for line in lines for value in line.rstrip().split(separator)]
     found = [value for value in values if re.fullmatch(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?", value)]
-    if found and all(re.fullmatch(r"[-+]?\d{1,3},\d{3}", value) for value in found):
+    if found and all(re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", value) for value in found):
         raise ValueError(
             f"its commas may stand before decimals or between thousands, as in {found[0]!r}; save it with a point "
             "before decimals"

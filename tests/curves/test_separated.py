@@ -36,3 +36,8 @@ def test_what_may_mean_several_numbers_is_refused(data, words, tmp_path):
     (tmp_path / "run.csv").write_bytes(data)
     with pytest.raises(ValueError, match=words):
         read_curves(tmp_path / "run.csv")
+
+
+def test_three_digits_after_a_zero_are_decimals(tmp_path):
+    (tmp_path / "run.csv").write_text("step;loss\n0;1,386\n1;0,693\n")
+    assert read_curves(tmp_path / "run.csv")["loss"].tolist() == [1.386, 0.693]
