@@ -16,20 +16,22 @@ class ChosenSteps(Lifetime):
 
     measurements: Any
     _skipped = 0  # steps, while the writer had no room for them
+    _is_followed = False  # something is given each step's rows as they come
     _held: tuple[tuple[Callable[[], list[Block]], int], ...] = ()  # of steps that the writer was not given yet
 
     def hold(self, make: Callable[[], list[Block]], size: int) -> None:
         """Keep a step's measurements until the next flush, so that the writer's thread summarises many in a row.
 
         One step takes it ten times as long: training has emptied the caches of the processor, and the interpreter runs
-        either the hooks of training or that thread.
+        either the hooks of training or that thread. Nothing is held up where others wait for it: other processes, or
+        what is sent elsewhere while the run goes on.
 
         Args:
             make: returns the step's rows.
-            size: bytes of the measurements; 0 where they come from elsewhere, which is not held up.
+            size: bytes of the measurements.
         """
         self._held += ((make, size),)
-        if not size or sum(size for _, size in self._held) > _HELD:
+        if self._is_followed or not self.decides_alone or sum(size for _, size in self._held) > _HELD:
             self.drain()
 
     def drain(self) -> None:

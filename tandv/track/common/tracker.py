@@ -77,6 +77,7 @@ class Tracker(ChosenSteps):
             *([self.raster] if self.raster is not None else []),
             *([self._acting.watching] if self._acting is not None else []),
         ]
+        self._is_followed = bool(exports)
         self._open = functools.partial(
             Writer, path=self.path, offload_type=settings.offload_type, in_background=settings.async_offload,
             info=about, exports=exports,
