@@ -182,6 +182,20 @@ def _meant(wanted: Any, names: Iterable[Any]) -> str:
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
+def not_made_by(maker: str, argument: str, value: Any) -> str:
+    """Return what is said of an argument that is not what a function returns.
+
+    >>> not_made_by("tandv.whatif_plan(log, want)", "plan", [1])
+    'plan is what tandv.whatif_plan(log, want) returns, not list'
+
+    Args:
+        maker: the call that returns it.
+        argument: its name.
+        value: what was given.
+    """
+    return f"{argument} is what {maker} returns, not {type(value).__name__}"
+
+
 def missing(package: str, extra: str, what: str) -> ModuleNotFoundError:
     """Return the error that names an optional package that is not installed, and how to install it.
 

@@ -44,6 +44,8 @@ def rows_of_features(
     array = as_array(values)
     if array.ndim < 1:
         raise ValueError("a single number is no output of a layer; give [sample, feature]")
+    if not array.size:
+        raise ValueError(f"an output of shape {array.shape} has no values; give [sample, feature]")
     if array.ndim <= 2:
         return array.reshape(len(array), -1).astype(np.float64)
     if features == "second" or (features == "auto" and array.ndim > 3):

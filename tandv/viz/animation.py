@@ -53,6 +53,8 @@ def animate(
     Raises ValueError for another ending, frames of no time, or where there are no steps, TypeError for a plot without a
     step.
     """
+    if not callable(f):
+        raise TypeError(f"f is a plot of tandv.viz, such as viz.exp_hist, not {type(f).__name__}")
     if "step" not in inspect.signature(f).parameters:
         raise TypeError(f"{f.__name__} has no step to go through; animate a plot of one step, such as viz.exp_hist")
     path = Path(path)

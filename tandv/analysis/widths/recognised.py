@@ -51,6 +51,8 @@ def widths_of(runs: Sequence[AnyLog]) -> Widths:
     Raises ValueError where a run does not say its shapes, or none of them differs between the runs; FileNotFoundError
     for a place where nothing is.
     """
+    if not runs:
+        raise ValueError("there are no runs; give runs of several widths")
     shapes = [_shapes(run) for run in runs]
     without = [i for i, found in enumerate(shapes, 1) if not found]
     for number in without:

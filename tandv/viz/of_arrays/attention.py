@@ -126,7 +126,11 @@ def attention_heads(
     layer = chosen_layer(arrays, layer)
     there = [one for one in arrays if layer in arrays[one]]
     steps = spread(there, 2) if step is None else chosen_steps(arrays, layer, step)
-    count = arrays[steps[0]][layer].shape[-3]
+    if (shape := arrays[steps[0]][layer].shape)[:-2] == ():
+        raise ValueError(
+            f"attention of heads is [head, query, key] or [example, head, query, key], not of shape {shape}"
+        )
+    count = shape[-3]
     chosen = _heads_of(arrays[steps[0]][layer], range(min(count, MOST_HEADS)) if heads is None else heads, layer)
     words = _words(tokens, example, arrays[steps[0]][layer].shape[-2:])
     shown = [(one, head) for one in steps for head in chosen]

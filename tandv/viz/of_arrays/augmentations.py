@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.messages import check_choices, named_arguments
+from tandv.messages import check_choices, named_arguments, not_made_by
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.layer_axis import layer_axis
 from tandv.viz.layout.style import Style, Theme, fitting
@@ -49,8 +49,12 @@ def augmentation_effect(
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
+
+    Raises ValueError for another quantity, TypeError for another table.
     """
     check_choices(quantity=(quantity, Agreement | None))
+    if "icc" not in getattr(table, "columns", ()):
+        raise TypeError(not_made_by("augmentation_analysis(outputs)", "table", table))
     if quantity is None:
         single = "mean_r" in table and bool(table["icc"].isna().all())
         quantity = "mean_r" if single else "icc"

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.messages import check_choices, named_arguments
+from tandv.messages import check_choices, named_arguments, not_made_by
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.keys import Key
@@ -56,11 +56,13 @@ def head_composition(
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
-    Raises ValueError for another way to read.
+    Raises ValueError for another way to read, TypeError for another table.
     """
     kinds: list[Composition] = [by] if isinstance(by, str) else list(by)
     for kind in kinds:
         check_choices(by=(kind, Composition))
+    if "chance" not in getattr(table, "columns", ()):
+        raise TypeError(not_made_by("composition_scores(heads)", "table", table))
     pairs = [(row[:2], row[2:]) for row in table.index]
     writes, reads = list(dict.fromkeys(one for one, _ in pairs)), list(dict.fromkeys(other for _, other in pairs))
     style = fitting(theme, figsize, fig, ax)

@@ -103,6 +103,8 @@ def _with_steps(given: Any) -> Any:
         steps, values = list(range(len(given))), given
     else:
         return given
+    if not steps:
+        raise ValueError("there are no entropies; give [step], [step, head] or a dict of them by step")
     heads = as_array(values).reshape(len(steps), -1)
     return {f"attention/head{head}/entropy": heads[:, head] for head in range(heads.shape[1])} | {"step": steps}
 

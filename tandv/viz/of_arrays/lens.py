@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
-from tandv.messages import check_choices, named_arguments
+from tandv.messages import check_choices, named_arguments, not_made_by
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.keys import Key
@@ -57,9 +57,11 @@ def lens_map(
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
-    Raises LookupError for an example that is not there.
+    Raises LookupError for an example that is not there, TypeError for what is no lens.
     """
     check_choices(quantity=(quantity, Quantity))
+    if not hasattr(lens, "probability") or not hasattr(lens, "rank"):
+        raise TypeError(not_made_by("tandv.probes.logit_lens(model, tokens)", "lens", lens))
     values = as_array(lens.probability if quantity == "probability" else lens.rank).astype(np.float64)
     if example is not None and not 0 <= example < values.shape[1]:
         raise LookupError(f"there are the examples 0 to {values.shape[1] - 1}, not {example}")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tandv.arrays import as_array
 from tandv.curves import Curves, as_curves
-from tandv.messages import check_choices, named_arguments
+from tandv.messages import check_choices, named_arguments, not_made_by
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.style import Style, Theme, colours_for, fitting
 from tandv.viz.layout.ticks import linear_ticks, percent_text, step_text
@@ -100,10 +100,12 @@ def projection(
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
 
-    Raises UnknownName for a step that is not there.
+    Raises UnknownName for a step that is not there, TypeError for what are no points.
     """
     explained = getattr(points, "explained", None)
     table: pd.DataFrame = getattr(points, "points", points)
+    if "step" not in getattr(getattr(table, "index", None), "names", ()):
+        raise TypeError(not_made_by("project(history, layer)", "points", points))
     there = sorted(set(table.index.get_level_values("step").tolist()))
     steps = spread(there, 6) if step is None else chosen_steps({one: {"points": 0} for one in there}, "points", step)
     samples = len(table.loc[steps[0]])

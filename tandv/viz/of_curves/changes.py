@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tandv.messages import UnknownName, named_arguments, unknown
+from tandv.messages import UnknownName, named_arguments, not_made_by, unknown
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
 from tandv.viz.layout.layer_axis import layer_axis
@@ -45,8 +45,10 @@ def layer_changes(
         fig: a figure or sub-figure to clear and draw into, instead of a new figure.
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
 
-    Raises LookupError for a column that is not there.
+    Raises LookupError for a column that is not there, TypeError for what is no table.
     """
+    if not isinstance(changes, pd.DataFrame):
+        raise TypeError(not_made_by("compare_representations(before, after)", "changes", changes))
     if value not in changes.columns:
         raise UnknownName(unknown("column", value, changes.columns))
     style = fitting(theme, figsize, fig, ax)

@@ -72,6 +72,10 @@ def setting_effects(
         outcome=("last" if callable(outcome) else outcome, Outcome), xscale=(xscale, XScale), yscale=(yscale, YScale)
     )
     names = [quantities] if isinstance(quantities, str) else list(quantities)
+    if not isinstance(runs, Mapping):
+        raise TypeError(
+            f"runs are {{value of the setting: curves}}, such as {{0.1: curves}}, not {type(runs).__name__}"
+        )
     if words := [value for value in runs if not _is_number(value)]:
         raise ValueError(
             f"a setting has numbers as values, not {', '.join(map(repr, words[:5]))}; runs with names are drawn "

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from tandv.analysis.whatif import Choice, Plan
-from tandv.messages import UnknownName, named_arguments, unknown
+from tandv.messages import UnknownName, named_arguments, not_made_by, unknown
 from tandv.viz.layout.colours import Scale
 from tandv.viz.layout.facet import facet
 from tandv.viz.layout.figures import AnyFigure
@@ -57,8 +57,10 @@ def format_map(
         ax: Axes of a figure of yours to clear and draw into, for a plot of one panel; the figure keeps its layout.
         title: the title of the figure; by default one that says what is drawn, "" for no title and no line below it.
 
-    Raises UnknownName for a tensor type that the plan does not have.
+    Raises UnknownName for a tensor type that the plan does not have, TypeError for anything but a plan.
     """
+    if not isinstance(plan, Plan):
+        raise TypeError(not_made_by("tandv.whatif_plan(log, want)", "plan", plan))
     style = fitting(theme, figsize, fig, ax)
     there = sorted(dict.fromkeys(one.tensor_type for one in plan.choices))
     wanted = there if tt is None else [tt] if isinstance(tt, str) else list(tt)
