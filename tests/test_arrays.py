@@ -103,8 +103,8 @@ OF_NO_ARRAYS = {  # they take curves, tables, logs or numbers
 OF_OUR_ARRAYS = {  # what other functions of tandv have made arrays of already
     "among_tokens", "as_history", "as_samples", "check_finite",
     "compute_layerwise_cross_correlation", "centred", "chosen_layer", "chosen_steps", "draw_matrix", "in_range",
-    "draw_patterns", "is_causal", "largest", "layers_of", "main_directions", "paint", "pattern_of", "places",
-    "side_by_side", "special_colours", "spread", "svcca_of", "with_not_finite", "with_not_finite_words",
+    "draw_patterns", "euclidean_length", "is_causal", "largest", "layers_of", "main_directions", "paint", "pattern_of",
+    "places", "side_by_side", "special_colours", "spread", "svcca_of", "with_not_finite", "with_not_finite_words",
 }  # fmt: skip
 
 

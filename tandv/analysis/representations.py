@@ -24,6 +24,7 @@ from tandv.analysis.similarity import (
     chance_cka,
     check_finite,
     cka_curves,
+    euclidean_length,
     fewest,
     in_range,
     linear_cka,
@@ -96,19 +97,10 @@ def weight_change(before: ArrayLike, after: ArrayLike) -> WeightChange:
     old, new = old.ravel().astype(np.float64), new.ravel().astype(np.float64)
     with np.errstate(invalid="ignore"):  # inf − inf
         moved = new - old
-    l2, start = _length(moved), _length(old)
+    l2, start = euclidean_length(moved), euclidean_length(old)
     relative = l2 / start if start else (math.inf if l2 else 0.0)
     size = np.abs(moved)
     return WeightChange(l2, relative, float(size.max()), float(size.mean()), cosine_similarity(old, new))
-
-
-def _length(vector: np.ndarray) -> float:
-    """Return the Euclidean length, also of values whose squares leave the range of float64."""
-    largest = float(np.abs(vector).max())
-    if not 0 < largest < math.inf:
-        return largest
-    with np.errstate(over="ignore"):  # beyond the largest float64 it is infinite
-        return float(np.float64(largest) * np.linalg.norm(vector / largest))
 
 
 @np.errstate(invalid="ignore")  # what is not finite gives NaN, and a BLAS may or may not say so

@@ -70,6 +70,15 @@ def in_range(samples: np.ndarray, *, each: bool = False) -> np.ndarray:
     return np.ldexp(samples, -powers) if powers.any() else samples
 
 
+def euclidean_length(vector: np.ndarray) -> float:
+    """Return the Euclidean length, also of values whose squares leave the range of float64."""
+    largest = float(np.abs(vector).max())
+    if not 0 < largest < math.inf:
+        return largest
+    with np.errstate(over="ignore"):  # beyond the largest float64 it is infinite
+        return float(np.float64(largest) * np.linalg.norm(vector / largest))
+
+
 def centred(samples: np.ndarray) -> np.ndarray:
     """Subtract each feature's mean; a feature whose values are all equal and finite becomes exactly zero."""
     least = samples.min(0)  # rounding of the mean would otherwise leave a false signal
