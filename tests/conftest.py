@@ -48,6 +48,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Go on where a worker ends in a test."""
+    if config.option.dist != "loadfile":
+        return None
+    from tests.scheduler import Scheduler
+
+    return Scheduler(config, log)
+
+
 def pytest_collection_finish():
     """Leave the devices of processes that tests start to them: JAX has been imported by whichever test wants it."""
     os.environ.pop("JAX_NUM_CPU_DEVICES", None)

@@ -26,7 +26,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_PATIENCE = 600_000  # milliseconds: a busy machine needs seconds for what takes none
+_PATIENCE = 300_000  # milliseconds: a busy machine needs seconds for what takes none; before a hanging test is ended
 _READY = """async (limit) => {
     const app = window.jupyterapp, start = Date.now();
     await app.restored;

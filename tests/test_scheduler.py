@@ -1,0 +1,28 @@
+"""A worker that ends in a test takes no other test with it, and nothing waits for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+CONFTEST = """
+from tests.scheduler import Scheduler
+def pytest_xdist_make_scheduler(config, log): return Scheduler(config, log)
+"""
+ENDS = "import os\ndef test_before(): pass\ndef test_that_ends_its_worker(): os._exit(1)\ndef test_after(): pass\n"
+PASSES = "def test_one(): pass\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("place", [0, 8, 15], ids=["first", "middle", "last"])
+def test_all_others_are_run_once(tmp_path, workers, place):
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    for number in range(16):
+        (tmp_path / f"test_{number:02d}.py").write_text(ENDS if number == place else PASSES)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--dist=loadfile", f"--numprocesses={workers}"]
+    command += [f"--rootdir={tmp_path}", f"--override-ini=pythonpath={Path(__file__).parents[1]}", str(tmp_path)]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300).stdout
+    assert "1 failed, 17 passed" in said
+    assert f"test_{place:02d}.py::test_that_ends_its_worker" in said
