@@ -26,9 +26,10 @@ from tandv.track.jax._collect import (
 )
 from tandv.track.jax._kernels import Kernel, chooser, xla
 from tandv.track.jax._loss_scale import without_scale
+from tandv.track.jax._parameter_sets import ParameterSets
 from tandv.track.jax._parts import holds_marks
 from tandv.track.jax._rows import OnDevice
-from tandv.track.jax._shared_rows import Shapes, say_shared
+from tandv.track.jax._shared_rows import Shapes, calls_of, say_shared
 from tandv.track.jax._tag import SCALE, Mark, naming
 from tandv.track.jax._units import axis_of, kernel_of
 from tandv.track.jax._variant import Variant
@@ -52,7 +53,9 @@ class Calls:
         blocks: BlockFormats | None = None,
         attention: Callable[[Any], Any] | None = None,
         roots: Callable[[], Mapping[str, Shapes]] = dict,
+        phase: Callable[[], str] = str,
     ):
+        self.sets, self._phase = ParameterSets(warn_once), phase
         self._roots = roots  # the models that were called
         self._units = units  # whether the units of values are measured, too
         self._blocks = blocks  # that values are measured in, too
@@ -111,6 +114,8 @@ class Calls:
             self._before()
         try:
             variant = self._variant_of(args, measured, parameters) if self._records else None
+            if variant is not None:
+                self.sets.note(variant.calls, [*args, *measured.consts], variant.name, self._phase())
         except Exception as error:
             self._records, variant = False, None
             self._fail(f"in preparing the jitted {parameters['name']}", error)
@@ -121,6 +126,7 @@ class Calls:
             ran = variant.run(own, args)
         finally:
             self._measures = False
+        self.sets.met(ran.results)
         if ran.problem is not None:
             self._records = False
             self._fail(f"in measuring the jitted {variant.name}", ran.problem)
@@ -168,7 +174,8 @@ class Calls:
         if key not in self._variants:
             self.new.append((jaxpr, parameters["name"]))
             self._variants[key] = self._variant(args, jaxpr, parameters)
-            say_shared(jaxpr, self._roots(), self._warn_once)
+            self._variants[key].calls = calls_of(jaxpr, self._roots())
+            say_shared(jaxpr, self._variants[key].calls, self._warn_once)
             if len(self._variants) > _MANY:
                 self._variants.popitem(last=False)
         self._variants.move_to_end(key)

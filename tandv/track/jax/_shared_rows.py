@@ -18,46 +18,69 @@ Shapes = frozenset[tuple[int, ...]]
 Origins = int  # the inputs of a program that a value is computed from, as bits
 
 
-def say_shared(program: core.ClosedJaxpr, roots: Mapping[str, Shapes], say: Callable[[str, str], None]) -> None:
-    """Say which models a program calls on several sets of parameters, each of which is an input of it.
+def calls_of(program: core.ClosedJaxpr, roots: Mapping[str, Shapes]) -> dict[str, list[Origins]]:
+    """Return the parameters of each call of a model in a program, by the model's name.
 
-    That an input is a parameter is told by its shape. Nothing is said where parameters are computed from those of
-    another call, as those after an update.
+    That an input is a parameter is told by its shape. Calls on parameters that are computed from those of another
+    call, as those after an update, are on these.
 
     Args:
-        program: the traced program.
+        program: the traced program, whose inputs are its arguments and then its constants.
         roots: the shapes of the parameters of each model that was called, by its name.
-        say: is given a sentence, and what it is about.
     """
+    calls: dict[str, list[Origins]] = {}
     if not any(roots.values()):
-        return
+        return calls
     inputs = [*program.jaxpr.invars, *program.jaxpr.constvars]
     shapes = [tuple(getattr(v.aval, "shape", ())) for v in inputs]
-    calls: dict[str, list[Origins]] = {}
 
     def note(mark: Mark, origins: Origins) -> None:
         name = re.sub(r"\[.*$", "", text(mark.name))
         if mark.tensor_type == ACTIVATION and roots.get(name):
             parameters = sum(1 << i for i, shape in enumerate(shapes) if shape in roots[name] and origins >> i & 1)
-            if {shapes[i] for i in _numbers(parameters)} >= roots[name]:
+            if {shapes[i] for i in numbers_of(parameters)} >= roots[name]:
                 calls.setdefault(name, []).append(parameters)
 
     _follow(program.jaxpr, [1 << i for i in range(len(inputs))], note)
+    return calls
+
+
+def say_shared(
+    program: core.ClosedJaxpr, calls: Mapping[str, Sequence[Origins]], say: Callable[[str, str], None]
+) -> None:
+    """Say which models a program calls on several sets of parameters, each of which is an input of it.
+
+    Args:
+        program: the traced program.
+        calls: what `calls_of` returned for it.
+        say: is given a sentence, and what it is about.
+    """
     names = list(getattr(getattr(program.jaxpr, "debug_info", None), "arg_names", None) or ())
     for name, found in calls.items():
         apart = next(((one, other) for one in found for other in found if not one & other), None)
         if apart is not None:
-            places = [_place([names[i] for i in _numbers(each) if i < len(names)]) for each in sorted(apart)]
-            of = f" ({some(places)})" if all(places) else ""
-            say(
-                f"{name} is called on several sets of parameters in one step{of}: its rows, and those of its layers, "
-                "hold the outputs and gradients of all of them together. To tell them apart put them into one model, "
-                "give one of them a class of its own, or intercept its call alone within tracker.phase(...)",
-                f"parameters of {name}",
-            )
+            places = [_place([names[i] for i in numbers_of(each) if i < len(names)]) for each in sorted(apart)]
+            say(*of_several(name, some(places) if all(places) else ""))
 
 
-def _numbers(origins: Origins) -> list[int]:
+def of_several(name: str, places: str) -> tuple[str, str]:
+    """Return what is said of a model that is called on several sets of parameters, and what that is about.
+
+    Args:
+        name: of the model.
+        places: where it is called, or what on; "" where that is not known.
+    """
+    of = f" ({places})" if places else ""
+    return (
+        f"{name} is called on several sets of parameters in one step{of}: its rows, and those of its layers, "
+        "hold the outputs and gradients of all of them together. To tell them apart put them into one model, "
+        "give one of them a class of its own, or intercept its call alone within tracker.phase(...)",
+        f"parameters of {name}",
+    )
+
+
+def numbers_of(origins: Origins) -> list[int]:
+    """Return the numbers of the inputs."""
     return [i for i in range(origins.bit_length()) if origins >> i & 1]
 
 

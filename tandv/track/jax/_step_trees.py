@@ -53,8 +53,8 @@ class StepTrees:
         self._before: list[Leaf] = []  # copies of the weights before the step, where updates are wanted
         self._forget()
 
-    def start_of_step(self, step: int, is_sure: bool) -> None:
-        """Read the weights that this step's forward pass will use.
+    def start_of_step(self, step: int, is_sure: bool) -> list[Any]:
+        """Read the weights that this step's forward pass will use, and return their arrays.
 
         Args:
             step: its number.
@@ -69,6 +69,7 @@ class StepTrees:
         self._read = [weakref.ref(array) for array in arrays] if is_object(model) else None
         if not is_sure:
             self._unsure = model if is_object(model) else jax.tree.map(_weakly, model)
+        return arrays
 
     def begin_again(self, step: int, is_sure: bool) -> None:
         """Read weights that change in place once more, where a step that has begun begins anew."""

@@ -89,6 +89,7 @@ class JaxTracker(ProgramTracker):
             blocks,
             self._with_heads if settings.attention else None,
             lambda: self._namer.roots,
+            lambda: self.measurements.phase,
         )
         self._interception = Interception(self._calls, self._namer)
         self._names_known = False
@@ -191,7 +192,8 @@ class JaxTracker(ProgramTracker):
     def start_of_step(self) -> None:
         self._measured = JaxStep(self.steps, [], [], [], False)
         self._interception.functions, self._interception.is_inside, self._phases = [], False, []
-        self._trees.start_of_step(self.steps, is_sure=self._names_known)
+        weights = self._trees.start_of_step(self.steps, is_sure=self._names_known)
+        self._calls.sets.begin_step(weights)
 
     def phase_changes(self) -> None:
         self._measured.programs.extend(self._interception.take_found())

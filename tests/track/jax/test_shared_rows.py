@@ -8,7 +8,7 @@ from flax import linen
 from tandv.tensor_types import ACTIVATION
 from tandv.track.common import read_pickle
 from tandv.track.jax import track
-from tandv.track.jax._shared_rows import say_shared
+from tandv.track.jax._shared_rows import calls_of, say_shared
 from tandv.track.jax._tag import Mark, mark_leaves
 from tests.track.jax.filled import variables_of
 
@@ -59,7 +59,8 @@ OF_TWO = {
 
 def said(function, *args):
     found = []
-    say_shared(jax.make_jaxpr(function)(*args), {"Net": frozenset({(3, 3)})}, lambda *said: found.append(said))
+    program = jax.make_jaxpr(function)(*args)
+    say_shared(program, calls_of(program, {"Net": frozenset({(3, 3)})}), lambda *said: found.append(said))
     return found
 
 
@@ -96,8 +97,8 @@ def test_nothing_is_said_of_two_inputs_with_the_shape_of_a_parameter():
         return net(vector.reshape(3, 3), one) + net(vector.reshape(3, 3), two)
 
     found = []
-    shapes = {"Net": frozenset({(3, 3), (3,)})}
-    say_shared(jax.make_jaxpr(call)(jnp.ones(9), W, W), shapes, lambda *said: found.append(said))
+    program = jax.make_jaxpr(call)(jnp.ones(9), W, W)
+    say_shared(program, calls_of(program, {"Net": frozenset({(3, 3), (3,)})}), lambda *said: found.append(said))
     assert found == []
 
 
@@ -175,3 +176,76 @@ def test_a_model_whose_parameters_were_given_under_other_names_has_no_prefix(giv
         tracker.intercept(jax.jit(lambda a: Actor().apply(a, X)), actor)
         tracker.step(params)
     assert list(rows(tracker)) == ["Actor", "out"]
+
+
+FORWARD = jax.jit(lambda params, x: Actor().apply(params, x))
+UPDATE = jax.jit(
+    lambda params, x: jax.tree.map(jnp.subtract, params, jax.grad(lambda p: Actor().apply(p, x).mean())(params))
+)
+
+
+def steps(tracker, step, params):
+    for _ in range(2):
+        params = step(params)
+        tracker.step(params)
+
+
+SEVERAL = "Actor is called on several sets of parameters in one step \\(in the jitted "
+
+
+@pytest.mark.parametrize("teacher_is_first", [True, False])
+def test_a_teacher_that_another_program_calls_is_said_once(teacher_is_first):
+    """It has never been seen before in the first step, where it is known as another only if it is called first."""
+    params, teacher = constant(2, 1.0), constant(2, 2.0)
+
+    def step(params):
+        if teacher_is_first:
+            tracker.intercept(FORWARD, teacher, X)
+            return tracker.intercept(UPDATE, params, X)
+        params = tracker.intercept(UPDATE, params, X)
+        tracker.intercept(FORWARD, teacher, X)
+        return params
+
+    with pytest.warns(UserWarning, match=SEVERAL) as found, track(model_state=params) as tracker:
+        steps(tracker, step, params)
+    assert len(found) == 1
+
+
+def test_an_average_that_is_made_anew_at_each_step_is_said_where_it_is_called_first():
+    params = average = constant(2, 1.0)
+
+    def step(params):
+        nonlocal average
+        average = jax.tree.map(lambda one, other: 0.5 * one + 0.5 * other, average, params)
+        tracker.intercept(FORWARD, average, X)
+        return tracker.intercept(UPDATE, params, X)
+
+    with pytest.warns(UserWarning, match=SEVERAL), track(model_state=params) as tracker:
+        steps(tracker, step, params)
+
+
+def test_a_model_of_one_class_in_a_phase_of_its_own_shares_no_rows(recwarn):
+    params, teacher = constant(2, 1.0), constant(2, 2.0)
+
+    def step(params):
+        with tracker.phase("teacher"):
+            tracker.intercept(FORWARD, teacher, X)
+        return tracker.intercept(UPDATE, params, X)
+
+    with track(model_state=params) as tracker:
+        steps(tracker, step, params)
+    assert not recwarn.list
+
+
+def test_nothing_is_said_of_a_model_that_is_called_after_its_update_or_again_on_other_samples(recwarn):
+    params = constant(2, 1.0)
+
+    def step(params):
+        tracker.intercept(FORWARD, params, 2 * X)
+        params = tracker.intercept(UPDATE, tracker.intercept(UPDATE, params, X), X)
+        tracker.intercept(FORWARD, params, X)
+        return jax.tree.map(lambda x: x + 1, params)  # as by an optimiser outside of these programs
+
+    with track(model_state=params) as tracker:
+        steps(tracker, step, params)
+    assert not recwarn.list

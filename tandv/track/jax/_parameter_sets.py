@@ -1,0 +1,86 @@
+"""Models of one class in several programs of a step, whose rows hold all of them: said where they are surely several.
+
+Parameters that differ between two programs may be those of one model, before and after an update. They are those of two
+where the ones of the later program were there when the earlier one ran.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from tandv.messages import some
+from tandv.track.jax._shared_rows import Origins, numbers_of, of_several
+
+
+class _Call(NamedTuple):
+    """A call of a model in a program of the current step."""
+
+    time: int  # of the program, in programs
+    parameters: frozenset[int]  # ids of the arrays
+    program: str
+
+
+class ParameterSets:
+    """The arrays that models were called on, and since when each is known; no array is kept alive.
+
+    Args:
+        say: is given a sentence, and what it is about.
+    """
+
+    def __init__(self, say: Callable[[str, str], None]):
+        self._say = say
+        self._time = 0
+        self._known: dict[int, tuple[weakref.ref[Any], int]] = {}  # by id: the array, and when it was first met
+        self._many = 0  # arrays that were alive when dead ones were last removed
+        self._calls: dict[tuple[str, str], list[_Call]] = {}  # of this step, by phase and model
+
+    def begin_step(self, weights: Iterable[Any]) -> None:
+        """Begin a step, with the weights of the tracked model."""
+        self._calls = {}
+        if len(self._known) > 2 * self._many + 100:
+            self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
+            self._many = len(self._known)
+        self.met(weights)
+
+    def met(self, arrays: Iterable[Any]) -> None:
+        """Note arrays that are there from now on, such as the results of a program."""
+        self._time += 1
+        for array in arrays:
+            self._since(array)
+
+    def note(self, calls: Mapping[str, Sequence[Origins]], inputs: Sequence[Any], program: str, phase: str) -> None:
+        """Note that a program runs, and say which models it shares rows of with one before it.
+
+        Args:
+            calls: the inputs that are parameters, of each call of a model, as `calls_of` returns them.
+            inputs: arrays, the program's arguments and then its constants.
+            program: its name.
+            phase: that it runs in; each has rows of its own.
+        """
+        self._time += 1
+        for model, found in calls.items():
+            before = self._calls.setdefault((phase, model), [])
+            for origins in set(found):
+                arrays = [inputs[i] for i in numbers_of(origins)]
+                since = max(map(self._since, arrays))
+                call = _Call(self._time, frozenset(map(id, arrays)), program)
+                other = next(
+                    (c for c in before if since <= c.time < call.time and not c.parameters & call.parameters), None
+                )
+                if other is not None:
+                    self._say(
+                        *of_several(model, f"in the jitted {some(list(dict.fromkeys((other.program, program))))}")
+                    )
+                before.append(call)
+
+    def _since(self, array: Any) -> int:
+        """Return when an array was first met."""
+        if not isinstance(array, jax.Array | np.ndarray):
+            return self._time
+        entry = self._known.get(id(array))
+        if entry is None or entry[0]() is not array:
+            entry = self._known[id(array)] = weakref.ref(array), self._time
+        return entry[1]
