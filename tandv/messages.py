@@ -239,6 +239,18 @@ def how_to_install(extra: str) -> str:
     return f'pip install "tandv[{extra}]" (in a clone: pip install -e ".[{extra}]")'
 
 
+def print_at_once(words: str) -> None:
+    """Print a line that somebody waits for, such as an address: into a pipe or a file, Python would keep it for later.
+
+    >>> print_at_once("The page is ready")
+    The page is ready
+
+    Args:
+        words: the line.
+    """
+    print(words, flush=True)
+
+
 def warn(message: str, category: type[Warning] = UserWarning, stacklevel: int = 1) -> None:
     """Warn as `warnings.warn` does, or add to what `kept_warnings` keeps in this thread.
 

@@ -16,6 +16,7 @@ from tandv.cli.options import (
     Exclude,
     Folder,
     Group,
+    Idle,
     Include,
     Json,
     Model,
@@ -63,6 +64,7 @@ def plot_metrics(
     as_json: Json = False,
     browser: Browser = True,
     port: Port = 0,
+    idle: Idle = 60.0,
     step_pattern: StepPattern = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -73,7 +75,7 @@ def plot_metrics(
 
     options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, tuple(key or ()), detector, axis)
     filters = commands.Filters(step_pattern, tuple(include or ()), tuple(exclude or ()), group)
-    commands.plot_metrics(filters, options, commands.OutputOptions(out, as_json, browser, port))
+    commands.plot_metrics(filters, options, commands.OutputOptions(out, as_json, browser, port, idle))
 
 
 @app.command()
@@ -116,6 +118,7 @@ def checkpoints(
     as_json: Json = False,
     browser: Browser = True,
     port: Port = 0,
+    idle: Idle = 60.0,
     step_pattern: StepPattern = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -131,6 +134,6 @@ def checkpoints(
     from tandv.cli import commands
 
     options = commands.MeasureOptions(device, parallel, cluster, cache, per_tensor, tuple(key or ()), detector, axis)
-    output = commands.OutputOptions(out, as_json, browser, port)
+    output = commands.OutputOptions(out, as_json, browser, port, idle)
     filters = commands.Filters(step_pattern, tuple(include or ()), tuple(exclude or ()), group)
     commands.checkpoints(folders, metrics or [], model, class_name, filters, options, output, dry_run)

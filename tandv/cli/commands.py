@@ -24,6 +24,7 @@ class OutputOptions(NamedTuple):
     as_json: bool = False
     browser: bool = True
     port: int = 0
+    idle: float = 60.0
 
 
 def load_dir(
@@ -112,7 +113,7 @@ def _measure_and_show(
     if output.out:
         results.save(found, output.out, title, **choices)
     elif not output.as_json:
-        results.show(found, title, browser=output.browser, port=output.port, **choices)
+        results.show(found, title, browser=output.browser, port=output.port, idle=output.idle, **choices)
 
 
 def _checked(folders: Sequence[Path], model: Path | None, class_name: str | None, filters: Filters) -> Loaded:

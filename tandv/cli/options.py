@@ -43,4 +43,5 @@ Include = Annotated[
 Exclude = Annotated[list[str] | None, typer.Option(help="Glob of the names not to take. Again for more.")]
 Group = Annotated[str | None, typer.Option(help="Which group of files, where names differ in more than their step.")]
 Browser = Annotated[bool, typer.Option(help="Open the page in the browser, or only print its address.")]
+Idle = Annotated[float, typer.Option(min=0, help="Minutes without a question after which the page ends; 0 is never.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page on 127.0.0.1; 0 is any that is free.")]

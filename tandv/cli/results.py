@@ -42,14 +42,14 @@ def save(found: Results, out: Path, title: str, **choices: Any) -> None:
     tell(f"Written: {out}")
 
 
-def show(found: Results, title: str, *, browser: bool, port: int, **choices: Any) -> None:
-    """Serve a page until Ctrl-C."""
+def show(found: Results, title: str, *, browser: bool, port: int, idle: float, **choices: Any) -> None:
+    """Serve a page until Ctrl-C or until no page has asked for long."""
     from tandv import page
 
     log.info("showing the page")
     try:
         page.show(
-            found.curves, browser=browser, port=port, say=tell, title=title, transitions=found.transitions,
+            found.curves, browser=browser, port=port, idle=idle, say=tell, title=title, transitions=found.transitions,
             notes=found.notes, **choices,
         )  # fmt: skip
     except OSError as error:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from tandv.cli.app import app
-from tandv.cli.options import Browser, Exclude, Group, Include, Json, Port, RunOrLog, StepPattern
+from tandv.cli.options import Browser, Exclude, Group, Idle, Include, Json, Port, RunOrLog, StepPattern
 from tandv.cli.whatif import whatif
 
 
@@ -55,9 +55,7 @@ def view(
     out: Annotated[Path | None, typer.Option(help="Write the page to an .html file, which needs no server.")] = None,
     port: Port = 0,
     browser: Browser = True,
-    idle: Annotated[
-        float, typer.Option(min=0, help="Minutes without a question after which it ends; 0 is never.")
-    ] = 60.0,
+    idle: Idle = 60.0,
     step_pattern: StepPattern = None,
     include: Include = None,
     exclude: Exclude = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tandv.curves.runs import Runs, as_runs
+from tandv.messages import print_at_once
 from tandv.page.answers import Answers, CurvesOnly, Run
 from tandv.page.answers.curves_of_a_run import Axis
 from tandv.page.content import marks_of
@@ -80,14 +81,15 @@ def show(
     *,
     browser: bool = True,
     port: int = 0,
-    say: Callable[[str], None] = print,
+    idle: float = 60.0,
+    say: Callable[[str], None] = print_at_once,
     transitions: Marks = (),
     title: str = "Curves",
     rule: str = "",
     axis: Axis = "linear",
     notes: Iterable[str] = (),
 ) -> None:
-    """Serve a page on this machine and open it in the browser, until Ctrl-C.
+    """Serve a page on this machine and open it in the browser, until Ctrl-C or until no page has asked for long.
 
     >>> def print_then_interrupt(line):
     ...     print(line.partition(":")[0])
@@ -104,6 +106,7 @@ def show(
         notes: lines of text above the charts.
         browser: whether to open it in a browser; otherwise its address is only printed.
         port: the port to listen on; 0 takes any that is free.
+        idle: minutes without a question after which it ends; 0 for never.
         say: a function that prints a line of text.
 
     Raises OSError if the port is not free, ModuleNotFoundError without the packages of tandv[page].
@@ -111,7 +114,7 @@ def show(
     answers = _answers(curves, transitions, title, rule, axis, notes)
     from tandv.page.server import serve
 
-    serve(answers, title=title, port=port, browser=browser, idle=0, say=say)
+    serve(answers, title=title, port=port, browser=browser, idle=idle, say=say)
 
 
 def _answers(curves: Runs, transitions: Marks, title: str, rule: str, axis: Axis, notes: Iterable[str]) -> Answers:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from tandv.messages import missing
+from tandv.messages import missing, print_at_once
 from tandv.page.bundle import page, served_files, style_sheets
 from tandv.page.watching import Answering, Watcher
 
@@ -58,7 +58,7 @@ def serve(
     port: int = 0,
     browser: bool = True,
     idle: float = 60.0,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_at_once,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page of some runs and open it in the browser, until Ctrl-C or until no browser has asked for long.

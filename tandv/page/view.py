@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tandv.messages import UnknownName, named_arguments, near_steps, unknown
+from tandv.messages import UnknownName, named_arguments, near_steps, print_at_once, unknown
 from tandv.page.answers import Answers, Run
 from tandv.page.answers.curves_of_a_run import shown as shown_at_first
 from tandv.page.opening import Shown, measured, opened
@@ -33,7 +33,7 @@ def view(
     port: int = 0,
     browser: bool = True,
     idle: float = 60.0,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_at_once,
 ) -> Any:
     """Show the page of a run: in a notebook a widget, elsewhere served on this machine until Ctrl-C, or as one file.
 
@@ -90,7 +90,7 @@ def serve_page(
     port: int = 0,
     browser: bool = True,
     idle: float = 60.0,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print_at_once,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page of runs that were opened. For the other parameters see `view`.

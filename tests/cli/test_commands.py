@@ -149,6 +149,13 @@ def test_the_page_is_shown_until_it_is_ended(run, monkeypatch):
     assert (choices["browser"], choices["port"], choices["axis"]) == (False, 8123, "log")
 
 
+def test_a_page_that_nobody_asks_for_ends_by_itself(run):
+    written, said = tandv("checkpoints", run, "--metrics", "l2", "--no-browser", "--idle", "0.01")
+    assert "The page is ready; open it in a browser: http://127.0.0.1:" in said
+    assert "Ctrl-C ends it, and 0.6 seconds without a page that asks." in said
+    assert (written, said.endswith("No page has asked for 0.6 seconds: it has ended.")) == ("", True)
+
+
 def test_a_broken_checkpoint_is_a_warning_and_on_the_page(run, tmp_path):
     (run / "step_7.safetensors").write_bytes(b"\x00")
     _, said = tandv("checkpoints", run, "--metrics", "spectral", "--out", tmp_path / "a.html")

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import os
 import re
 import signal
 import socket
@@ -31,6 +32,8 @@ class Answers:
 serve(Answers(), browser=sys.argv[1] == "yes", idle=float(sys.argv[2]))
 print("ended", flush=True)
 """
+# What is read from the pipe while the page is served has been written at once by tandv, not by Python's settings.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
 class Stub:
@@ -292,8 +295,9 @@ def test_it_ends_by_itself_when_nobody_asks(tmp_path):
 @contextlib.contextmanager
 def started(folder, *arguments):
     command = [sys.executable, "-c", CODE, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": BUFFERED}
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder) as process,
+        subprocess.Popen(command, cwd=folder, **pipes) as process,
         contextlib.ExitStack() as at_end,
     ):
         at_end.callback(process.kill)  # where an assertion fails, else this block would wait for ever
