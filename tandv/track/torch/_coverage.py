@@ -40,6 +40,12 @@ LATE = (
     "optimizer.step()"
 )
 
+FIRST = (
+    "the first tracker.step() ended a step in which nothing was computed, and none ended the last iteration: it is "
+    "called at the top of the loop, so that all rows stand one step later than the iteration that they describe; call "
+    "it at the end of the loop, after optimizer.step()"
+)
+
 
 class Seen(NamedTuple):
     """What occurred in a step."""
@@ -51,6 +57,30 @@ class Seen(NamedTuple):
     only_before: bool = False  # they have arrived before the forward pass, and none after
     stepped: bool = False  # an optimiser
     late: bool = False  # it has stepped ahead of the forward pass, with gradients of the step before
+
+    @property
+    def trains(self) -> bool:
+        """Tell whether a gradient or a step of an optimiser is known of it that may follow its own forward pass."""
+        return (self.gradients or self.stepped) and not self.only_before
+
+
+def seen_now(recorded: bool, outputs: Any, parameters: Any) -> Seen:
+    """Return what has occurred in the current step.
+
+    Args:
+        recorded: whether the step is recorded.
+        outputs: what records the outputs of the model.
+        parameters: what records its parameters.
+    """
+    return Seen(
+        recorded=recorded,
+        outputs=outputs.saw_outputs,
+        evaluated=outputs.evaluated or outputs.is_evaluated,
+        gradients=parameters.has_gradients,
+        only_before=parameters.arrivals.only_before_forward,
+        stepped=parameters.optimizer_stepped,
+        late=parameters.late,
+    )
 
 
 def mistake(steps: Sequence[Seen]) -> str | None:
@@ -85,16 +115,34 @@ class Coverage:
     def __init__(self) -> None:
         self._last: deque[Seen] = deque(maxlen=_REMEMBERED)
         self._recorded = self._with_outputs = self._evaluated = self._learning = 0
+        self._all_but_first: bool | None = None  # each step so far has trained but the first, which was empty
 
     def add(self, seen: Seen) -> str | None:
         """Add a step; return the mistake in calling `tracker.step()` as a sentence, if there is one."""
         self._last.append(seen)
+        empty_first = self._all_but_first
+        self._all_but_first = seen == Seen() if empty_first is None else empty_first and seen.trains
         if seen.recorded:
             self._recorded += 1
             self._with_outputs += seen.outputs
             self._evaluated += seen.evaluated
             self._learning += seen.gradients or seen.stepped
         return mistake(list(self._last))
+
+    def is_called_first(self, left: Seen) -> bool:
+        """Tell whether `tracker.step()` was called at the top of the loop, and not after the optimiser.
+
+        A step that is skipped is empty as well: then the last iteration has an end.
+
+        Args:
+            left: what has occurred since the last call, where the run ends.
+        """
+        return bool(self._all_but_first and left.trains and (self._with_outputs or left.outputs))
+
+    @property
+    def has_trained(self) -> bool:
+        """Tell whether a recorded step had gradients or a step of an optimiser."""
+        return self._learning > 0
 
     def facts(self, modules: "Part", gradients: "Part", unread: Collection[str]) -> dict[str, Any]:
         """Return what run.json reports: how many modules and parameters there are, and were recorded."""

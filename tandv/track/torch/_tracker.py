@@ -1,8 +1,7 @@
 """The tracker of a PyTorch model: what is captured, and what happens where a step ends."""
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,43 +19,26 @@ from tandv.track.torch import _weights
 from tandv.track.torch._between import StepCheck
 from tandv.track.torch._blocks import BlockMeasurements
 from tandv.track.torch._capture import OutputCapture
-from tandv.track.torch._compiled import not_compiled_alone
-from tandv.track.torch._coverage import UNSEEN, Coverage, Seen
+from tandv.track.torch._coverage import FIRST, UNSEEN, Coverage, Seen, seen_now
 from tandv.track.torch._distributed import together
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._modes import alone
 from tandv.track.torch._numbers import reading
+from tandv.track.torch._one_step_runs import IN_LOOP, one_step_runs
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._rank_logs import OwnMeasurements, RankLog
 from tandv.track.torch._ranks import Ranks
 from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._stash import stash_all_stats_and_hist
+from tandv.track.torch._step_calls import by_name
 from tandv.track.torch._swaps import swaps
 from tandv.track.torch._tree import Tree
 from tandv.track.torch._trials import trials
 from tandv.track.torch._units import UnitSums
 from tandv.track.torch.names import unwrap
 
-_Step = TypeVar("_Step", bound=Callable[..., None])
 _EVENTS_AT_MOST = 1000  # in run.json
-
-
-def _by_name(step: _Step) -> _Step:
-    """Have a tracker's `step` say that numbers are given by their names, where they are not."""
-
-    @functools.wraps(step)
-    def named(self: Any, /, *unnamed: Any, **numbers: Any) -> None:
-        if unnamed:
-            raise TypeError(
-                f"tracker.step() was given {type(unnamed[0]).__name__} without a name; give numbers by their names, "
-                "such as tracker.step(loss=loss, lr=1e-3)"
-            )
-        step(self, **numbers)
-
-    not_compiled_alone(named)  # where the user compiles the whole step
-    vars(named)["_torchdynamo_disable"] = True  # nor as a part of it; what torch.compiler.disable does, without Dynamo
-    return cast(_Step, named)
 
 
 class TorchTracker(Tracker):
@@ -143,9 +125,31 @@ class TorchTracker(Tracker):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is not None and self._ranks is not None:
             self.measurements.clear()  # of the unfinished step: other ranks may have reached another point of theirs
+        if error is None and self.is_on:
+            self._guard("the end of the run", self._look_back)
         super().__exit__(kind, error, trace)
 
-    step = _by_name(alone(Tracker.step))
+    def _look_back(self) -> None:
+        """Warn where the run was not divided into its steps as it should be; keep the last one that has no end."""
+        if self._coverage.is_called_first(self._seen):
+            if self.recording and self._ranks is None:
+                self._end()
+            if self._writes_log:
+                self.warn_once(FIRST)
+        if one_step_runs.ends(unwrap(self._model), self):
+            self.warn_once(IN_LOOP)
+
+    @property
+    def took_one_step(self) -> bool:
+        """Tell whether one step has been ended, in which the model was trained."""
+        return self.steps - (self.settings.init_step or 0) == 1 and self._coverage.has_trained
+
+    @property
+    def asked_place(self) -> tuple[Any, Any]:
+        """The name and the path that `track` was given."""
+        return self.settings.name, self.settings.path
+
+    step = by_name(alone(Tracker.step))
 
     def weights(self) -> Source | None:
         return _weights.source(self._model) if self._writes_log else None
@@ -154,6 +158,8 @@ class TorchTracker(Tracker):
         return reading(value)
 
     def attach(self) -> None:
+        if self._writes_log and one_step_runs.begins(unwrap(self._model), self):
+            self.warn_once(IN_LOOP)
         swaps.join(torch.utils, self._on_swap)
         trials.join(self)
         self.scaler.attach()
@@ -229,21 +235,15 @@ class TorchTracker(Tracker):
                 print_line(f"step {self.steps}: {event}; it is followed, and the run's run.json keeps such events")
             if len(self._events) < _EVENTS_AT_MOST:
                 self._events.append({"step": self.steps, "event": event})
-        outputs, parameters = self._outputs, self._parameters
-        seen = Seen(
-            recorded=self.recording,
-            outputs=outputs.saw_outputs,
-            evaluated=outputs.evaluated or outputs.is_evaluated,
-            gradients=parameters.has_gradients,
-            only_before=parameters.arrivals.only_before_forward,
-            stepped=parameters.optimizer_stepped,
-            late=parameters.late,
-        )
-        mistake = self._coverage.add(seen)
+        mistake = self._coverage.add(self._seen)
         if mistake is not None:
             self.warn_once(mistake)
-        outputs.next_step()
-        parameters.step_over()
+        self._outputs.next_step()
+        self._parameters.step_over()
+
+    @property
+    def _seen(self) -> Seen:
+        return seen_now(self.recording, self._outputs, self._parameters)
 
     @property
     def decides_alone(self) -> bool:

@@ -10,7 +10,7 @@ from torch.optim import SGD
 
 from tandv.track.common import read_pickle
 from tandv.track.torch import track
-from tandv.track.torch._coverage import EARLY, EVAL, LATE, TWICE, Seen, mistake
+from tandv.track.torch._coverage import EARLY, EVAL, FIRST, LATE, TWICE, Seen, mistake
 
 ones = torch.ones(2, 2)
 training = Seen(outputs=True, gradients=True, stepped=True)
@@ -79,6 +79,28 @@ def validating(model, optimizer, tracker):
     fine(model, optimizer, tracker)
 
 
+def first(model, optimizer, tracker):
+    tracker.step()
+    optimizer.zero_grad()
+    model(ones).sum().backward()
+    optimizer.step()
+
+
+def skipping_the_first(model, optimizer, tracker):
+    if tracker.steps:
+        fine(model, optimizer, tracker)
+    else:
+        tracker.step()
+
+
+def accumulating(model, optimizer, tracker):
+    model(ones).sum().backward()
+    if tracker.steps % 2:
+        optimizer.step()
+        optimizer.zero_grad()
+    tracker.step()
+
+
 def tracked(model, loop, steps=4, compiled=False, **arguments):
     """Return what a run warns of, and its information."""
     optimizer = SGD(model.parameters(), lr=0.1)
@@ -93,7 +115,7 @@ def tracked(model, loop, steps=4, compiled=False, **arguments):
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 @pytest.mark.parametrize("every", [1, 2])
-@pytest.mark.parametrize("loop", [fine, validating])
+@pytest.mark.parametrize("loop", [fine, validating, skipping_the_first, accumulating])
 def test_nothing_is_said_of_a_run_that_is_as_it_should_be(loop, every, compiled):
     said, about = tracked(net(), loop, every=every, compiled=compiled)
     assert said == []
@@ -103,10 +125,42 @@ def test_nothing_is_said_of_a_run_that_is_as_it_should_be(loop, every, compiled)
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("loop, words", [(twice, TWICE), (early, EARLY), (late, LATE)])
+@pytest.mark.parametrize("loop, words", [(twice, TWICE), (early, EARLY), (late, LATE), (first, FIRST)])
 def test_steps_that_end_at_the_wrong_place(loop, words, compiled):
     said, _ = tracked(net(), loop, compiled=compiled)
     assert said == [f"tandv: {words}"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"track_gradients": False}, {"track_weights": False}, {"every": 2}, {"init_step": 5}], ids=str
+)
+def test_a_step_at_the_top_of_the_loop_is_told_whatever_is_recorded(arguments):
+    assert tracked(net(), first, **arguments)[0] == [f"tandv: {FIRST}"]
+
+
+def test_the_last_iteration_is_kept_where_none_ended_it():
+    model = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(model.weight)
+    optimizer = SGD(model.parameters(), lr=0.125)
+    with pytest.warns(UserWarning, match="at the top of the loop"), track(model, optimizer=optimizer) as tracker:
+        for _ in range(3):
+            first(model, optimizer, tracker)
+    log = read_pickle(tracker.out_path)
+    outputs = log[log["metadata", "tensor_type"] == "Activation"]
+    assert outputs["metadata", "step"].tolist() == [1, 2, 3]
+    assert outputs["scalar_stats", "mean"].tolist() == [2.0, 1.5, 1.0]  # each step takes 2 * 0.125 off both weights
+
+
+@pytest.mark.parametrize("left", [lambda model: model(ones), lambda model: model(ones).sum().backward()])
+def test_what_is_computed_after_the_last_step_is_no_mistake(left):
+    model = net()
+    with warnings.catch_warnings(record=True) as said, track(model) as tracker:
+        for _ in range(3):
+            fine(model, SGD(model.parameters(), lr=0.1), tracker)
+        left(model)
+    assert [one for one in said if "tandv" in str(one.message)] == []
+    log = read_pickle(tracker.out_path)
+    assert sorted(set(log["metadata", "step"])) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])

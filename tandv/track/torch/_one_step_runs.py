@@ -1,0 +1,71 @@
+"""Runs of one step each that follow one another: `track` is called inside of the training loop, not around it."""
+
+import weakref
+from typing import Any, Protocol
+
+from torch import nn
+
+_RUNS = 3  # in a row, before anything is said
+
+IN_LOOP = (
+    "track() was called three times in a row for the same model, each time for a run of one step: it stands inside of "
+    "the training loop, where each call makes a folder of its own; call it once, around the loop, and tracker.step() "
+    "at the end of each iteration"
+)
+
+
+class Run(Protocol):
+    """What is asked of a tracker."""
+
+    @property
+    def took_one_step(self) -> bool:
+        """Tell whether it has ended one step, in which the model was trained."""
+        ...
+
+    @property
+    def asked_place(self) -> Any:
+        """The name and the path that `track` was given."""
+        ...
+
+
+class OneStepRuns:
+    """Counts how many runs of each model, one after another, took one step; keeps no model and no run alive."""
+
+    def __init__(self) -> None:
+        self._models: dict[int, tuple[weakref.ref[nn.Module], Any, int]] = {}
+        self._open: dict[int, weakref.ref[Any]] = {}
+
+    def begins(self, model: nn.Module, run: Run) -> bool:
+        """Tell whether the run before, which was left open, was the third of one step in a row.
+
+        Args:
+            model: the model.
+            run: the tracker of the run that begins.
+        """
+        before = self._open.get(id(model))
+        left_open = before() if before is not None else None
+        told = left_open is not None and self.ends(model, left_open)
+        self._open[id(model)] = weakref.ref(run)
+        return told
+
+    def ends(self, model: nn.Module, run: Run) -> bool:
+        """Tell whether this run is the third of one step in a row.
+
+        Args:
+            model: the model.
+            run: the tracker of the run that ends.
+        """
+        key, place = id(model), run.asked_place
+        latest = self._open.get(key)
+        if latest is None or latest() is not run:
+            return False  # it has been counted: another one has begun since
+        del self._open[key]
+        reference, known, count = self._models.get(key, (None, None, 0))
+        if reference is None or reference() is not model or known != place or not run.took_one_step:
+            reference, count = weakref.ref(model), 0
+        self._models = {one: about for one, about in self._models.items() if about[0]() is not None}
+        self._models[key] = reference, place, count + run.took_one_step
+        return count + run.took_one_step == _RUNS
+
+
+one_step_runs = OneStepRuns()
