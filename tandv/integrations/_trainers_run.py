@@ -1,6 +1,7 @@
 """What the callbacks of all trainers share: a tracker that is started, given numbers and ended without any harm."""
 
 import inspect
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -14,6 +15,10 @@ from tandv.track.settings import Settings, refuse
 
 _OF_THE_TRAINER = ("module", "model", "optimizer", "model_state", "optimizer_state")
 _LATER = ("use_wandb", "mlflow", "init_step")  # can be judged only where training begins
+
+
+class TrainingDidNotEnd(Exception):
+    """What `run.json` names where a training began again and the one before had no end, as after an exception."""
 
 
 class TrainersRun:
@@ -31,6 +36,7 @@ class TrainersRun:
         check(track, settings)
         self.settings = dict(settings)
         self.tracker: Tracker | None = None
+        self._trained: Any = None
         self.is_pending = self._is_broken = False
 
     @property
@@ -43,9 +49,18 @@ class TrainersRun:
         """The tracker while it records; None before, after, and where it has failed."""
         return self.tracker if self.tracker is not None and self.tracker.is_on else None
 
-    def begin(self, make: Callable[[], Tracker]) -> None:
-        """Start the tracker that `make` returns, in place of one that was left open."""
-        self.close()
+    def begin(self, make: Callable[[], Tracker], trained: Any = None) -> None:
+        """Start the tracker that `make` returns, in place of one that was left open.
+
+        Args:
+            make: returns the tracker.
+            trained: the model, of which trackers of other callbacks that were left open are ended, too.
+        """
+        of_model = [one for one in _begun if trained is not None and one._trained is trained]
+        for one in {self, *of_model}:
+            one.close(TrainingDidNotEnd() if one.running is not None else None)
+        _begun.add(self)
+        self._trained = trained
         self._is_broken = False
         with self.harmless("tracking did not begin"):
             self.tracker = make().start()
@@ -72,6 +87,7 @@ class TrainersRun:
         with self.harmless("the run could not be closed"):
             if self.tracker is not None:
                 self.tracker.close(error)
+        self._trained = None
 
     @contextmanager
     def harmless(self, what: str = "tracking stopped") -> Iterator[None]:
@@ -91,6 +107,9 @@ class TrainersRun:
             elif not self._is_broken:
                 warn(f"{what}: {error or type(error).__name__}. Training goes on")
             self._is_broken = True
+
+
+_begun: weakref.WeakSet[TrainersRun] = weakref.WeakSet()
 
 
 def check(track: Callable[..., Any], settings: Mapping[str, Any]) -> None:

@@ -21,6 +21,8 @@ class TandvCallback(TrainerCallback):
     A step is one of `global_step`, with the micro-batches whose gradients it accumulates. What the trainer logs (loss,
     grad_norm, learning_rate, eval_loss, ...) becomes curves of the run; a loss is the mean over the steps since the one
     logged before, at the last of them. A resumed training goes on with the number of the step after its checkpoint.
+    The trainer does not tell its callbacks of an exception: `callback.tracker.close()` where you catch it ends the run,
+    and so does the next training of the model.
 
     >>> callback = TandvCallback(every=10)
     >>> callback.tracker is None  # until Trainer(model, args, ..., callbacks=[callback]).train()
@@ -46,7 +48,7 @@ class TandvCallback(TrainerCallback):
     ) -> None:
         """Begin to track."""
         settings: dict[str, Any] = {"init_step": state.global_step} | self._run.settings
-        self._run.begin(lambda: track(model, optimizer=optimizer, **settings))
+        self._run.begin(lambda: track(model, optimizer=optimizer, **settings), model)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """End the step before."""

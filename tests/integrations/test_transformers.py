@@ -9,6 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, 
 import tandv
 from tandv.curves import read_curves
 from tandv.integrations.transformers import TandvCallback
+from tandv.track.common import run_status
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of transformers, peft and what they import
 
@@ -115,6 +116,32 @@ def test_what_comes_after_training_is_left_alone():
         warnings.filterwarnings("error", "tandv")
         trainer.evaluate()
     assert steps_of(callback) == [0, 1]
+
+
+class Stops(TrainerCallback):
+    """Raises an error after some steps, once."""
+
+    def __init__(self):
+        self.raised = False
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == 2 and not self.raised:
+            self.raised = True
+            raise RuntimeError("out of memory")
+
+
+@pytest.mark.parametrize("again", ["same callback", "another one"])
+def test_a_training_that_raised_an_error_ends_where_the_next_one_of_its_model_begins(again):
+    model, first = gpt2(), TandvCallback()
+    second = first if again == "same callback" else TandvCallback()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train(first, Stops(), model=lambda: model)
+    left_open = first.tracker
+    train(second, model=lambda: model)
+    assert not left_open.is_on
+    assert run_status(left_open.path) == "ended by TrainingDidNotEnd"
+    assert sorted(set(tandv.read(left_open.path)["metadata", "step"])) == [0, 1]
+    assert sorted(set(tandv.read(second.tracker.path)["metadata", "step"])) == [0, 1, 2, 3]
 
 
 def test_the_trainer_of_trl_takes_it(tmp_path):
