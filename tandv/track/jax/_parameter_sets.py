@@ -5,14 +5,11 @@ where the ones of the later program were there when the earlier one ran.
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from tandv.messages import some
-from tandv.track.jax._shared_rows import Origins, numbers_of, of_several
+from tandv.track.jax._shared_rows import of_several
 
 
 class _Call(NamedTuple):
@@ -51,11 +48,13 @@ class ParameterSets:
         for array in arrays:
             self._since(array)
 
-    def note(self, calls: Mapping[str, Sequence[Origins]], inputs: Sequence[Any], program: str, phase: str) -> None:
+    def note(
+        self, calls: Mapping[str, Collection[Sequence[int]]], inputs: Sequence[Any], program: str, phase: str
+    ) -> None:
         """Note that a program runs, and say which models it shares rows of with one before it.
 
         Args:
-            calls: the inputs that are parameters, of each call of a model, as `calls_of` returns them.
+            calls: by the name of each model, the numbers of the inputs that are its parameters, of each call.
             inputs: arrays, the program's arguments and then its constants.
             program: its name.
             phase: that it runs in; each has rows of its own.
@@ -63,8 +62,8 @@ class ParameterSets:
         self._time += 1
         for model, found in calls.items():
             before = self._calls.setdefault((phase, model), [])
-            for origins in set(found):
-                arrays = [inputs[i] for i in numbers_of(origins)]
+            for numbers in found:
+                arrays = [inputs[i] for i in numbers]
                 since = max(map(self._since, arrays))
                 call = _Call(self._time, frozenset(map(id, arrays)), program)
                 other = next(
@@ -78,9 +77,10 @@ class ParameterSets:
 
     def _since(self, array: Any) -> int:
         """Return when an array was first met."""
-        if not isinstance(array, jax.Array | np.ndarray):
-            return self._time
         entry = self._known.get(id(array))
         if entry is None or entry[0]() is not array:
-            entry = self._known[id(array)] = weakref.ref(array), self._time
+            try:
+                entry = self._known[id(array)] = weakref.ref(array), self._time
+            except TypeError:  # a number of Python
+                return self._time
         return entry[1]
