@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from tandv.messages import some
 from tandv.track.jax import _entry, _names
@@ -17,6 +18,16 @@ NOT_BEGUN = (
 GRADIENTS_OUTSIDE = (
     "gradients with respect to outputs are not recorded, since tracker.intercept ran inside of jax.grad; intercept the "
     "function that calls jax.grad: `tracker.intercept(jax.value_and_grad(loss), params, batch)`"
+)
+
+STEP_TRACED = (
+    "tracker.step() ran while JAX traced the function around it, such as a jitted one, which runs it at no other time, "
+    "so it ended no step: call it after that function, with what the function returns"
+)
+
+TAKEN = (
+    "another tracker intercepted a call within one that this tracker intercepts: what is called there is recorded by "
+    "that one alone; intercept each call by one of them, or use one tracker for both"
 )
 
 LOWERED = (
@@ -37,11 +48,22 @@ def check_promised(given: Mapping[str, Any], promised: Sequence[str]) -> None:
         )
 
 
-def check_arrays(given: Mapping[str, Any]) -> None:
-    """Raise ValueError where a pytree has no float array, or weights are mixed with states.
+def check_arrays(given: Mapping[str, Any], model: Any, optimizer: Any) -> str | None:
+    """Raise ValueError where a pytree cannot be what it is given as; return what is said where it may be.
 
     Plain gradient descent has no state.
+
+    Args:
+        given: to `step`, by the names of its arguments.
+        model: that `track` was given, or None.
+        optimizer: the structure of the state that `track` was given, or None.
     """
+    numbers = [name for name, tree in given.items() if _is_number(tree)]
+    if numbers and not _is_number(model):
+        raise ValueError(
+            f"{' and '.join(numbers)} given to tracker.step() is one number, as a loss is; give numbers of a step by "
+            "name, as in tracker.step(model_state, opt_state, grads, loss=loss)"
+        )
     empty = [
         name
         for name, tree in given.items()
@@ -52,6 +74,22 @@ def check_arrays(given: Mapping[str, Any]) -> None:
         raise ValueError(f"{' and '.join(empty)} given to tracker.step() holds no float array; pass the tree")
     if found := mixed_problems(given["model_state"], "model_state"):
         raise ValueError(f"cannot take this step: {found[0]}")
+    state = None if given["opt_state"] is None else jax.tree.structure(given["opt_state"])
+    parameters = given["model_state"] if given["model_state"] is not None else model
+    is_known = optimizer is not None and state == optimizer
+    if state is None or is_known or state != jax.tree.structure(parameters):
+        return None
+    message = (
+        "opt_state given to tracker.step() is built like the parameters, as gradients are; give these by name, as in "
+        "tracker.step(model_state, opt_state, grads=grads)"
+    )
+    if optimizer is not None:
+        raise ValueError(f"{message}, with a state like that which track() was given")
+    return f"{message}. It is recorded as a state of the optimiser; give track() that state, too, if it is one"
+
+
+def _is_number(tree: Any) -> bool:
+    return jax.tree.structure(tree) == jax.tree.structure(0) and _names.is_float(tree) and np.ndim(tree) == 0
 
 
 def not_measured(dtype: str, tensor_type: str, name: str) -> tuple[str, str]:
@@ -74,6 +112,8 @@ def said_of(namer: Namer) -> dict[str, str]:
             f"{namer.root}, which was called first, is taken for it, and the rows of {other} begin with {other!r}. If "
             f"{other} is the tracked model, call it first, or put both into one model"
         )
+    if namer.is_taken:
+        found["another tracker"] = TAKEN
     if namer.in_rules:
         found["values within rules"] = (
             f"{some(list(namer.in_rules))}: tagged within a rule of jax.custom_vjp or jax.custom_jvp, which JAX does "

@@ -51,6 +51,7 @@ class Namer:
         self.also_root: str | None = None  # a class that may as well be
         self.roots: dict[str, frozenset[tuple[int, ...]]] = {}  # shapes of the parameters of each model, by its name
         self.error: Exception | None = None  # the first of our own
+        self.is_taken = False  # whether another tracker intercepted a call within one of this one
         self.gradients = gradients
         self.stacks: dict[Any, tuple[int, ...]] = {}  # axes of parameters that number layers, see `_stacks`
         self.left_out: dict[str, str] = {}  # dtypes that are not measured, and the first value that has each

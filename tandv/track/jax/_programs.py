@@ -65,6 +65,8 @@ class ProgramTracker(Tracker):
         if not _entry.available():  # nothing that JAX traces may be changed where what it runs cannot be
             self._interception.functions.append(function)
             return function(*args, **kwargs)
+        if naming.namer is not None and self._state == "on":
+            naming.namer.is_taken = True
         with self._namer.on(self._context):
             if self._state == "failed":
                 return function(*args, **kwargs)

@@ -15,8 +15,8 @@ from tandv.track.jax._blocks import blocks as blocks_of
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._interception import Interception
-from tandv.track.jax._messages import LOWERED, check_arrays, check_promised, why_nothing
-from tandv.track.jax._naming import Namer
+from tandv.track.jax._messages import LOWERED, STEP_TRACED, check_arrays, check_promised, why_nothing
+from tandv.track.jax._naming import Namer, is_traced
 from tandv.track.jax._numbers import reading
 from tandv.track.jax._objects import is_equinox, is_object
 from tandv.track.jax._parameters import ParametersSeen
@@ -104,6 +104,7 @@ class JaxTracker(ProgramTracker):
         if self.between is not None and not _hosts.several():
             self._check = TreeCheck(self.between, self.warn_once)
         self._in_place = is_object(model)
+        self._optimizer = None if optimizer is None or is_object(optimizer) else jax.tree.structure(optimizer)
         of_steps = JaxInsight(self, insight, self.raster) if insight is not None else None
         self._trees = StepTrees(self, settings, self._own, of_steps, model, optimizer, every_trees, blocks)
 
@@ -147,6 +148,9 @@ class JaxTracker(ProgramTracker):
 
         Raises TypeError naming the promised pytrees that are missing, before anything is recorded.
         """
+        if self._state == "on" and is_traced():
+            self.warn_once(STEP_TRACED)
+            return
         model_state, held = parts_of(model_state)
         opt_state = opt_state if opt_state is not None else held
         given = {"model_state": model_state, "opt_state": opt_state, "grads": grads}
@@ -154,7 +158,8 @@ class JaxTracker(ProgramTracker):
             check_promised(given, self._promised)
             if not self._checked:
                 self._checked = True
-                check_arrays(given)
+                if said := check_arrays(given, self._trees.latest["model_state"], self._optimizer):
+                    self.warn_once(said)
         self._trees.latest |= {name: tree for name, tree in given.items() if tree is not None}
         self._measured = self._measured._replace(loss_scale=loss_scale)
         if self._check is not None and self._state == "on" and not self.recording:
@@ -202,7 +207,7 @@ class JaxTracker(ProgramTracker):
     def end_of_step(self) -> None:
         has_rows = any(records for records, _ in self._measured.programs)
         called = self._interception.functions
-        if called and not has_rows and not self._calls.left_out:
+        if called and not has_rows and not self._calls.left_out and not self._namer.is_taken:
             patterns = self.settings.include is not None or self.settings.exclude is not None
             self.warn_once(why_nothing(called, self._modules.names, self._interception.is_inside, patterns))
         if self._interception.is_lowered and not called and not has_rows:
