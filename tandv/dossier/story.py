@@ -219,8 +219,20 @@ def _beforehand(curves: pd.DataFrame, found: Sequence[Transition], step: float, 
         and math.isfinite(one.after)
         and step - _BEFOREHAND * length <= one.start <= one.end < step
     ]
-    each = [f"{change(one._asdict(), _PAST)} ({span(unit, one.start, one.end)})" for one in early[:_MOST]]
+    each = [
+        f"{change(one._asdict(), _PAST)} ({span(unit, one.start, one.end)}{_first(curves[one.quantity], one, unit)})"
+        for one in early[:_MOST]
+    ]
     return [f"Shortly before that, {listed(each)}."] if each else []
+
+
+def _first(curve: pd.Series, one: Transition, unit: str) -> str:
+    """Tell where a curve that was exactly 0 until then, such as a count of overflows, first was not."""
+    known = curve.dropna()
+    other = known.index[known.to_numpy() != 0]
+    if not len(other) or not known.index[0] < other[0] < one.start:
+        return ""
+    return f"; 0 before {unit} {number(other[0])}"
 
 
 def _broken_from(curve: pd.Series) -> float | None:

@@ -100,6 +100,18 @@ def test_a_divergence_is_told_with_what_changed_inside_before_it():
     ]
 
 
+def test_a_count_that_rises_before_a_divergence_is_told_with_the_step_at_which_it_began():
+    loss = np.where(STEPS < 800, 1.0, np.nan)
+    overflow = change("overflow", 720, 740, 760, 5.0, 400.0)
+    end = change("loss", 790, 800, 800, 1.0, math.nan, kind="divergence")
+    counts = np.where(STEPS < 700, 0.0, np.where(STEPS < 740, 5.0, 400.0))
+    [*_, words] = told(table(loss=loss, overflow=counts), overflow, end)
+    assert words == "Shortly before that, overflow rose from 5 to 400 (steps 720 to 760; 0 before step 700)."
+    counts = np.where(STEPS < 740, 5.0, 400.0)  # which was never 0
+    [*_, words] = told(table(loss=loss, overflow=counts), overflow, end)
+    assert words == "Shortly before that, overflow rose from 5 to 400 (steps 720 to 760)."
+
+
 def test_an_outcome_that_gets_worse_is_told_once_with_its_end():
     loss = 1.0 + 9.0 * rise(500) + 5.0 * rise(800)
     worse = change("loss", 480, 500, 520, 1.0, 10.0), change("loss", 780, 800, 820, 10.0, 15.0)
