@@ -7,8 +7,9 @@ from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.stretches import BACK, begins, leaps, log2, typical
 from tandv.analysis.findings.weight_sizes import SPREADS, begins_at_zero
 from tandv.analysis.findings.wording import begun, power, tensor
-from tandv.tensor_types import ACTIVATION, WEIGHT_GRADIENT
+from tandv.tensor_types import ACTIVATION, WEIGHT, WEIGHT_GRADIENT
 
+OF_INPUT = "of_input"  # the number of a spike that comes from what goes into the model
 _SPIKE_BITS = 3.0
 _OUTLIER, _OUTLIER_SIZE, _OUTLIER_STEPS = 0.5, 3.0, 5
 _EXTREME = 7.5  # bits, from which it is no note
@@ -92,6 +93,7 @@ def spike(m: Matrices) -> list[Finding]:
     if not found:
         return []
     at, _, kind, name, bits = min(found)
+    entered = kind == ACTIVATION and name == m.in_order(ACTIVATION)[0] and _has_stayed(m, name, at)
     step = int(m.steps[at])
     of = "The gradients of the typical weight" if name == EVERY else begun(tensor(kind, name))
     verb = "are" if name == EVERY else "is"
@@ -102,13 +104,24 @@ def spike(m: Matrices) -> list[Finding]:
         evidence.append(f"The loss goes from {loss[at - 1]:.4g} to {loss[at]:.4g}.")
     return [
         Finding(
-            "spike", severity, kind, name, step, {"times": float(2.0**bits)},
+            "spike", severity, kind, name, step, {"times": float(2.0**bits), **({OF_INPUT: 1} if entered else {})},
             f"{of} {verb} {2.0**bits:.3g} times as large at step {step:,} as in the {BACK} recorded steps before.",
-            "In those it stayed within an eighth of that, as the median of their deviations tells.",
+            "Its weights have not grown: it is what goes into the model."
+            if entered
+            else "In those it stayed within an eighth of that, as the median of their deviations tells.",
             "Look at the batch of that step (its scale, its labels, a damaged file); clip gradients if it comes back.",
             evidence + [f"Also {tensor(*one[2:4])}." for one in found if one[3] not in (name, EVERY)],
         )
     ]  # fmt: skip
+
+
+def _has_stayed(m: Matrices, name: str, at: int) -> bool:
+    """Tell whether a weight is known to be less than twice as large as in any of the last steps before a column."""
+    row = m.number(WEIGHT, name)
+    if row is None or not m.has(WEIGHT, "rm2"):
+        return False
+    size = m(WEIGHT, "rm2")[row, max(at - BACK, 0) : at + 1]
+    return bool((size[-1] < 2 * size[:-1]).all())
 
 
 def diverging(m: Matrices) -> list[Finding]:

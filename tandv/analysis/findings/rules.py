@@ -208,6 +208,8 @@ def _follows(one: Finding, main: Finding, steps: np.ndarray) -> bool:
     if main.severity == "error" and main.kind in ("overflow", "not_finite"):
         # A format that is too narrow at one end is so at the other: one cause, mended by one change.
         return one.kind in _LEADS_THERE or (one.kind == "underflow" and main.kind == "overflow")
+    if "updates_too_large" in (one.kind, main.kind) and course.OF_INPUT in {**one.numbers, **main.numbers}:
+        return main.kind == "spike" and since <= at <= since + 2  # a step is updated after its forward pass
     return one.kind in CONSEQUENCES.get(main.kind, ()) and at >= since - 2
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tandv.analysis.findings.finding import Finding
+from tandv.analysis.findings.finding import EVERY, Finding
 from tandv.analysis.findings.laws import LASTING
 from tandv.analysis.findings.matrices import Matrices
+from tandv.analysis.findings.stretches import BACK
 from tandv.analysis.findings.wording import begun, others, tensor
 from tandv.formats import is_format, number_format
 from tandv.names import module_of
@@ -23,7 +24,8 @@ def not_trained(m: Matrices) -> list[Finding]:
     run.json says of each parameter. Threshold: none. A gradient and no change: no optimiser has it, or the one that has
     it does not move it. A gradient that is required and never came, or is always zero: the graph is cut behind it. No
     gradient that is required: it is frozen, a note. Without the run's file, one whose output gets a gradient counts as
-    frozen, any other as cut off.
+    frozen, any other as cut off. Where no weight ever changes, at more than 20 recorded steps, it is one finding: a
+    note where no optimiser is known.
 
     When it is wrong: a layer that is left out of the optimiser on purpose; it is a note where all of the first layers
     are, two or more, as in fine-tuning, and in JAX, where that is how to freeze them. Those of an optimiser that has
@@ -36,7 +38,9 @@ def not_trained(m: Matrices) -> list[Finding]:
         if m.has(WEIGHT, statistic):
             values = np.nan_to_num(m(WEIGHT, statistic))
             same &= (values == values[:, -1:]).all(1)
-    if same.all() or not same.any():
+    if same.all():
+        return _nothing_moves(m)
+    if not same.any():
         return []
     how: dict[str, list[str]] = {"none": [], "zero": [], "flows": []}
     size = m(WEIGHT_GRADIENT, "rm2")
@@ -58,6 +62,31 @@ def not_trained(m: Matrices) -> list[Finding]:
     if lost := how["none"] or [name for name in how["zero"] if name in m.matrices(0)]:
         out.append(_without_gradient(m, lost, bool(how["none"])))
     return out
+
+
+def _nothing_moves(m: Matrices) -> list[Finding]:
+    """Report that no weight changes though there are gradients, as where the optimiser does not step."""
+    names = m.layers(WEIGHT)
+    held = any(kind.startswith(OPTIMISER_STATE) for kind in m.tensor_types)
+    held |= any(_fact(m, name, "in_optimizer") for name in names)
+    rounded = any(_rounds_away(m, name) for name in names)
+    if len(m.steps) <= BACK or (rounded and "rounded_away" in m.statistics):
+        return []
+    if not (m(WEIGHT_GRADIENT, "rm2") > 0).any():
+        return []
+    step = int(m.steps[0])
+    meant = "" if held else "Nothing, if no weight is meant to be trained; else give track the optimiser. "
+    narrow = ", and whether updates are rounded away (insight=True)" if rounded else ""
+    return [
+        Finding(
+            "not_trained", "warning" if held else "note", WEIGHT, EVERY, step,
+            {"parameters": len(names), "gradient": "flows"},
+            f"No weight changes, from step {step:,} on, though gradients are not zero.",
+            f"All {len(names)} are the same at each of {len(m.steps):,} recorded steps.",
+            f"{meant}Check that the loop calls the optimiser's step, that the optimiser has this model's parameters, "
+            f"and that its learning rate is not zero (or in JAX that the new weights are used){narrow}.",
+        )
+    ]  # fmt: skip
 
 
 def _rounds_away(m: Matrices, name: str) -> bool:

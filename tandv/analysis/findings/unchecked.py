@@ -1,6 +1,9 @@
 """What could not be checked, because the log lacks it: a sentence each, with the argument that would record it."""
 
+import numpy as np
+
 from tandv.analysis.findings.functions import is_function
+from tandv.analysis.findings.laws import LASTING
 from tandv.analysis.findings.matrices import Matrices
 from tandv.analysis.findings.order import GUESSED
 from tandv.tensor_types import ACTIVATION, GRADIENT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
@@ -19,6 +22,11 @@ def unchecked(m: Matrices) -> list[str]:
         out.append(
             "activation functions have no rows of their own: saturation, and dead layers but by their gradients (use "
             "modules, such as nn.ReLU)"
+        )
+    if (last := _last_output(m)) is not None:
+        out.append(
+            f"outputs were not recorded after step {last:,}, as of a model in eval mode: what goes wrong in them "
+            "(model.train() after an evaluation)"
         )
     if not m.layers(GRADIENT):
         out.append("gradients of outputs were not recorded: underflow, vanishing and exploding; track_gradients=True")
@@ -42,3 +50,11 @@ def unchecked(m: Matrices) -> list[str]:
         if not m.order_is_known:
             out.append(GUESSED[0].lower() + GUESSED[1:].rstrip("."))
     return out
+
+
+def _last_output(m: Matrices) -> int | None:
+    """Return the step with the last outputs, if it is not followed by outputs at 5 recorded steps and more."""
+    if not m.layers(ACTIVATION):
+        return None
+    known = np.flatnonzero(np.isfinite(m(ACTIVATION, "numel")).any(0))
+    return int(m.steps[known[-1]]) if len(known) and len(m.steps) - 1 - known[-1] >= LASTING else None

@@ -13,6 +13,7 @@ SPREADS = 8.0  # of a layer's own last steps, beyond which a step stands out
 _UPDATE_BITS = 4.0
 _LARGE_UPDATE = 0.5  # of the weight: after such a step a layer is another layer
 _OF_LAYERS = 0.3
+_DOUBLED = 1.0  # of the weight: the least update that makes a norm twice as large
 _GROWTH, _GROWING = 0.1, 8  # bits a step, recorded steps in a row
 _LINEAR = 16  # steps in a row at the beginning, where small weights find their size
 _SHRUNK = -2.0  # bits: three quarters of the weight are gone
@@ -25,14 +26,18 @@ def updates_too_large(m: Matrices) -> list[Finding]:
 
     Sees: the size of the update over that of the weight, for matrices and embeddings of at least 64 values. Threshold:
     above 0.5 in 30 % of them at 2 recorded steps in a row; or, in half of them, 4 bits and 8 spreads above their own
-    last 20 steps, and above 0.001. Healthy runs: no two steps in a row; jumps of 2.0 bits.
+    last 20 steps, and above 0.001. Healthy runs: no two steps in a row; jumps of 2.0 bits. Where updates were not
+    recorded, by how much the rms of a weight changes from one step to the next, which is the least that an update is:
+    above 0.5 in 30 % of the matrices twice, above 1 in half of them, or above 0.5 in half after the first 20.
 
     When it is wrong: a schedule that restarts on purpose. Weights that begin at zero, or nearly, are left out: their
     first updates are as large as they are.
     """
     names = [name for name in m.matrices() if not begins_at_zero(m, name)]
     ratio = update_ratio(m, names)
-    if ratio is None or not len(ratio) or not len(m.steps):
+    if ratio is None:
+        return _of_sizes(m, names)
+    if not len(ratio) or not len(m.steps):
         return []
     large = begins(_share(ratio > _LARGE_UPDATE, np.isfinite(ratio))[None] >= _OF_LAYERS, 2)[0]
     logs = log2(ratio)
@@ -49,26 +54,58 @@ def updates_too_large(m: Matrices) -> list[Finding]:
     before = "It was so from the first recorded step on."
     if at:
         before = f"In the recorded step before it was {float(typical(ratio[:, at - 1 : at], 0)[0]):.2g}."
-    return [
-        Finding(
-            "updates_too_large", "warning", WEIGHT_UPDATE if m.has(WEIGHT_UPDATE) else WEIGHT_GRADIENT, EVERY, step,
-            {"update_to_weight": size, "layers": int(which[:, at].sum())},
-            f"The typical update is {size:.2g} of its weight at step {step:,}: the weights are replaced rather than "
-            "trained.",
-            before,
-            "Lower the learning rate, to where the typical update is about 0.001 to 0.01 of the weight, or warm it up.",
-        )
-    ]  # fmt: skip
+    kind = WEIGHT_UPDATE if m.has(WEIGHT_UPDATE) else WEIGHT_GRADIENT
+    return [_too_large(kind, step, size, int(which[:, at].sum()), "", before)]
+
+
+def _of_sizes(m: Matrices, names: list[str]) -> list[Finding]:
+    """Report such steps where updates were not recorded: one is at least as large as the change of the norm."""
+    names = [name for name in names if name in m.layers(WEIGHT)]
+    if not names or not m.has(WEIGHT, "rm2"):
+        return []
+    size = m(WEIGHT, "rm2")[m.rows(WEIGHT, names)].astype(np.float64)
+    with np.errstate(all="ignore"):
+        least = np.where(np.diff(m.steps) == 1, np.abs(np.diff(size, axis=1)) / size[:, :-1], np.nan)
+    known = np.isfinite(least)
+    twice = np.flatnonzero(_share(least > _DOUBLED, known) >= 0.5)
+    calm = np.flatnonzero(_share(least > _LARGE_UPDATE, known)[BACK:] >= 0.5) + BACK
+    row = begins(_share(least > _LARGE_UPDATE, known)[None] >= _OF_LAYERS, 2)
+    options = [int(some[0]) for some in (twice, calm, row[row >= 0]) if len(some)]
+    if not options:
+        return []
+    at = min(options)
+    which = least[:, at] > _LARGE_UPDATE
+    was, now = (float(typical(size[which, one : one + 1], 0)[0]) for one in (at, at + 1))
+    before = f"That is at least how far a step must go for the rms of {which.sum()} of {len(names)} matrices to change "
+    before += f"from {was:.2g} to {now:.2g} (the typical one), as it does; track_updates=True measures it."
+    ratio = float(typical(least[which, at : at + 1], 0)[0])
+    return [_too_large(WEIGHT, int(m.steps[at]), ratio, int(which.sum()), "at least ", before)]
+
+
+def _too_large(kind: str, step: int, size: float, layers: int, least: str, before: str) -> Finding:
+    return Finding(
+        "updates_too_large", "warning", kind, EVERY, step,
+        {"update_to_weight": size, "layers": layers},
+        f"The typical update is {least}{size:.2g} of its weight at step {step:,}: the weights are replaced rather than "
+        "trained.",
+        before,
+        "Lower the learning rate, to where the typical update is about 0.001 to 0.01 of the weight, or warm it up.",
+    )  # fmt: skip
 
 
 def begins_at_zero(m: Matrices, name: str) -> bool:
-    """Tell whether a weight begins at zero, or at less than a thousandth of what it comes to."""
+    """Tell whether a weight begins at zero, or at less than a thousandth of what it comes to.
+
+    One that stays within twice its size for the first 20 recorded steps does not: what makes it grow comes later.
+    """
     row = m.number(WEIGHT, name)
     if row is None or not m.has(WEIGHT, "rm2"):
         return False
     size = m(WEIGHT, "rm2")[row]
     known = size[np.isfinite(size)]
-    return bool(len(known)) and not known[0] > 1e-3 * known.max()
+    if not len(known) or known[0] > 1e-3 * known.max():
+        return False
+    return not (known[0] > 0 and len(known) > BACK and known[: BACK + 1].max() < 2 * known[0])
 
 
 def weight_growth(m: Matrices) -> list[Finding]:

@@ -84,6 +84,18 @@ def test_an_extreme_outlier_is_a_warning_but_in_the_last_layer(bits, layer, seve
     assert (found.layer, found.severity) == (layer, severity)
 
 
+def test_a_spike_of_the_first_output_whose_weight_stays_is_of_what_goes_in():
+    spike = {"rm2": np.where(np.arange(N) == AT, 1024.0, 1.0)}
+    outputs = {("Activation", "a"): spike, ("Activation", "b"): {}}
+    [found] = of(course.spike, outputs | {("Weight", "a"): {"rm2": from_step(AT, N, 1.0, 1.9)}})
+    assert (found.layer, found.numbers) == ("a", {"times": 1024.0, "of_input": 1})
+    assert found.before == "Its weights have not grown: it is what goes into the model."
+    [grown] = of(course.spike, outputs | {("Weight", "a"): {"rm2": from_step(AT, N, 1.0, 2.0)}})
+    assert "of_input" not in grown.numbers
+    later = {("Activation", "a"): {}, ("Activation", "b"): spike, ("Weight", "b"): {}}
+    assert "of_input" not in of(course.spike, later)[0].numbers
+
+
 def test_gradients_that_spike_below_those_of_the_start_are_a_note():
     for level, severity in ((0.1, "note"), (0.2, "warning")):
         sizes = np.where(np.arange(N) == AT, 9.0, 1.0) * from_step(15, N, 1.0, level)

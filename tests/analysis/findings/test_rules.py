@@ -27,6 +27,16 @@ def test_a_consequence_is_evidence_and_what_comes_before_a_fault_is_not():
     assert kept[0].evidence == ["With it: spike at 60."]
 
 
+def test_the_update_of_a_step_follows_from_what_went_into_the_model_in_it():
+    entered = finding("spike", 50, layer="a")._replace(numbers={"of_input": 1})
+    update = finding("updates_too_large", 50)
+    assert told(one_for_each_cause([update, entered], np.arange(100))) == [("spike", "a", 50)]
+    assert len(one_for_each_cause([update._replace(step=60), entered], np.arange(100))) == 2
+    assert len(one_for_each_cause([update._replace(step=49), entered], np.arange(100))) == 2
+    grown = entered._replace(numbers={})
+    assert told(one_for_each_cause([update, grown], np.arange(100))) == [("updates_too_large", "*", 50)]
+
+
 def test_what_leads_to_values_that_are_not_finite_is_told_as_what_came_before():
     bad = finding("overflow", 70, "error")
     kept = one_for_each_cause([bad, finding("updates_too_large", 50), finding("spike", 60)], np.arange(100))
@@ -116,3 +126,14 @@ def test_magnitudes_that_only_float64_holds_are_finite():
     sizes = from_step(15, N, 1.0, 1e200)
     found = findings(log(N, {("Weight_Gradient", "a"): {"rm2": sizes, "max_abs": sizes, "dtype": "float64"}}))
     assert not {"not_finite", "overflow"}.intersection(one.kind for one in found)
+
+
+def test_outputs_that_stop_before_the_run_does_are_said():
+    outputs = {("Activation", "a"): {}, ("Weight", "a"): {}}
+    df = log(N, outputs)
+    kinds, steps = df[("metadata", "tensor_type")], df[("metadata", "step")]
+    stopped = df[(kinds == "Weight") | (steps < N - 5)]
+    [said] = [one for one in examined(stopped).not_checked if one.startswith("outputs were")]
+    assert said.startswith(f"outputs were not recorded after step {N - 6}, as of a model in eval mode")
+    later = df[(kinds == "Weight") | (steps < N - 4)]
+    assert not any(one.startswith("outputs were") for one in examined(later).not_checked)

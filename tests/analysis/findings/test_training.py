@@ -28,6 +28,23 @@ def test_a_weight_with_a_gradient_that_never_moves_is_not_in_the_optimiser():
     assert of(training.not_trained, LAYERS | WEIGHTS | one_step) == []
 
 
+def test_no_weight_at_all_moves():
+    still = LAYERS | WEIGHTS | {("Weight", name): {} for name in "abc"}
+    [found] = of(training.not_trained, still)
+    assert told([found]) == [("not_trained", "*", 0)]
+    assert (found.severity, found.what) == (
+        "note", "No weight changes, from step 0 on, though gradients are not zero."
+    )  # fmt: skip
+    [found] = of(training.not_trained, still | {("Optimiser_State.exp_avg", "a"): {}})
+    assert (found.severity, found.numbers["parameters"]) == ("warning", 3)
+    assert "rounded away" not in found.advice
+    narrow = {("Weight_Gradient", "a"): {"dtype": "bfloat16"}, ("Weight", "a"): {"dtype": "bfloat16"}}
+    assert "rounded away" in of(training.not_trained, still | narrow)[0].advice
+    assert of(training.not_trained, still | {("Weight_Gradient", name): {"rm2": 0.0} for name in "abc"}) == []
+    first = Matrices(log(N, still)).until(20)
+    assert (len(first.steps), training.not_trained(first)) == (20, [])
+
+
 def test_a_bias_whose_gradient_is_rounding_is_not_reported():
     tensors = LAYERS | WEIGHTS | {("Weight", "b.bias"): {}}
     assert of(training.not_trained, tensors | {("Weight_Gradient", "b.bias"): {"rm2": 1e-9}}) == []

@@ -39,6 +39,33 @@ def test_updates_that_jump_in_half_of_the_layers():
     assert of(weight_sizes.updates_too_large, weights(a=less, b=less)) == []
 
 
+def sizes(**of_each):
+    return {("Weight", name): {"rm2": size} for name, size in of_each.items()}
+
+
+def test_without_updates_a_norm_that_doubles_tells_that_one_was_as_large_as_the_weight():
+    doubled = from_step(AT, N, 0.1, 0.21)  # by the update of the step before
+    [found] = of(weight_sizes.updates_too_large, sizes(a=doubled, b=1.0))
+    assert told([found]) == [("updates_too_large", "*", AT - 1)]
+    assert found.what.startswith("The typical update is at least 1.1 of its weight at step 39:")
+    assert "for the rms of 1 of 2 matrices to change from 0.1 to 0.21" in found.before
+    assert of(weight_sizes.updates_too_large, sizes(a=doubled, b=1.0, c=1.0)) == []
+    assert of(weight_sizes.updates_too_large, sizes(a=doubled), np.arange(N) * 2) == []  # of two updates
+
+
+@pytest.mark.parametrize(("at", "many"), [(30, 1), (10, 0)])  # the first updates of small weights are large
+def test_without_updates_a_norm_that_grows_by_half_later_on(at, many):
+    grown = from_step(at, N, 1.0, 1.6)
+    assert len(of(weight_sizes.updates_too_large, sizes(a=grown, b=1.0))) == many
+    assert of(weight_sizes.updates_too_large, sizes(a=from_step(30, N, 1.0, 1.4))) == []
+
+
+def test_without_updates_a_norm_that_grows_by_half_twice():
+    twice = np.where(np.arange(N) < 5, 1.0, np.where(np.arange(N) == 5, 1.6, 2.6))
+    assert told(of(weight_sizes.updates_too_large, sizes(a=twice, b=1.0, c=1.0))) == [("updates_too_large", "*", 4)]
+    assert of(weight_sizes.updates_too_large, sizes(a=twice, b=1.0, c=1.0, d=1.0)) == []
+
+
 def test_a_bias_and_a_norm_have_any_ratio():
     norm = {"type": "LayerNorm"}
     tensors = {("Weight", name): norm for name in ("n", "n.bias")}
@@ -79,3 +106,10 @@ def test_a_weight_that_begins_at_zero_may_grow_and_have_any_update():
     assert of(weight_sizes.weight_growth, tensors) == []
     assert of(weight_sizes.updates_too_large, tensors) == []
     assert of(weight_sizes.updates_too_large, tensors | {("Weight", "a"): {"rm2": 1e-4}}) != []
+
+
+def test_a_weight_that_stays_and_then_grows_a_thousandfold_does_not_begin_at_zero():
+    size = 2.0 ** np.clip(0.5 * (np.arange(N) - 30), 0, 12)
+    assert told(of(weight_sizes.weight_growth, {("Weight", "a"): {"rm2": size}})) == [("weight_growth", "a", 31)]
+    grows = np.where(np.arange(N) < 5, 0.0, size)  # a gate that opens
+    assert of(weight_sizes.weight_growth, {("Weight", "a"): {"rm2": grows}}) == []
