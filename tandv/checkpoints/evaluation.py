@@ -97,7 +97,9 @@ def evaluate(
     if found and (asked := [name for name, value in filters.items() if value]):
         raise ValueError(f"{some(asked, 4)} choose among files; give a folder or paths, or give these to `find` before")
     if not found:
-        where = [*map(_path, checkpoints)] if not isinstance(checkpoints, str | os.PathLike) else checkpoints
+        where = checkpoints
+        if isinstance(where, Iterable) and not isinstance(where, str | os.PathLike):
+            where = [*map(_path, where)]
         found = find(where, step_pattern=step_pattern, include=include, exclude=exclude, group=group)
     if callable(metrics) or any(callable(one) for one in metrics):
         raise TypeError(
@@ -208,7 +210,7 @@ class _Results:
 
 def _given(checkpoints: AnyPath | Sequence[AnyPath | Checkpoint]) -> list[Checkpoint]:
     """Return checkpoints that `find` has returned before; none if they are to be found."""
-    if isinstance(checkpoints, str | os.PathLike):
+    if isinstance(checkpoints, str | os.PathLike) or not isinstance(checkpoints, Sequence):
         return []
     given = [one for one in checkpoints if isinstance(one, Checkpoint)]
     return sorted(given) if len(given) == len(checkpoints) else []

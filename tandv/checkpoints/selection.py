@@ -194,7 +194,10 @@ def _paths(where: AnyPath | Sequence[AnyPath], include: tuple[str, ...], exclude
             if include or exclude:
                 raise _none_wanted(in_folder(folder), include, exclude) from None
             raise
-    paths = [Path(path) for path in where]
+    given = list(where) if isinstance(where, Iterable) else [where]
+    if wrong := [type(path).__name__ for path in given if not isinstance(path, str | os.PathLike)]:
+        raise TypeError(f"checkpoints are a folder, or a list of files and folders, not {wrong[0]}")
+    paths = [Path(path) for path in given]
     # a dangling link is said when it is measured
     if wrong := [str(path) for path in paths if not (path.is_file() or path.is_symlink() or _is_folder_of_one(path))]:
         raise NoCheckpoints(

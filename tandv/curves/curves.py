@@ -114,6 +114,20 @@ def as_curves(data: Curves) -> pd.DataFrame:
     return out
 
 
+def table_of_curves(curves: Curves) -> pd.DataFrame:
+    """Return curves as the table that they are already, else as `as_curves` makes it.
+
+    >>> table_of_curves({"loss": [2.0]}).columns.tolist()
+    ['loss']
+
+    Args:
+        curves: a table as `as_curves` returns it, which is taken as it is, or what it takes.
+
+    Raises what `as_curves` raises.
+    """
+    return curves if isinstance(curves, pd.DataFrame) and curves.columns.nlevels == 1 else as_curves(curves)
+
+
 def check_curve(curve: object) -> None:
     """Raise a TypeError unless this is one curve, a pandas Series of values by step.
 

@@ -13,7 +13,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from tandv.curves._reading import DamagedCurves, read_file
-from tandv.curves.curves import as_curves
-from tandv.messages import named_arguments
+from tandv.curves.curves import Curves, as_curves, table_of_curves
+from tandv.messages import UnknownName, named_arguments, unknown
 from tandv.place import Place, place_of
 
 __all__ = [
@@ -94,7 +94,7 @@ def curves_beside(log: Any, train_stats: Any = None) -> pd.DataFrame | None:
 
 
 @named_arguments
-def given(curves: pd.DataFrame, name: str) -> pd.Series:
+def given(curves: Curves, name: str) -> pd.Series:
     """Return one curve at the steps at which it was given a number, be it NaN, as far as that is known.
 
     >>> Path("sparse").mkdir()
@@ -105,7 +105,12 @@ def given(curves: pd.DataFrame, name: str) -> pd.Series:
     Args:
         curves: a table as `as_curves` or `run_curves` returns it; of the former, nothing is left out.
         name: of the curve.
+
+    Raises UnknownName if there is no curve of this name, and what `as_curves` raises for what is no curves.
     """
+    curves = table_of_curves(curves)
+    if not (isinstance(name, Hashable) and name in curves.columns):
+        raise UnknownName(unknown("curve", name, curves.columns))
     curve = curves[name]
     if "nan" not in curves.attrs:
         return curve
@@ -126,7 +131,7 @@ def nan_is_given(curves: pd.DataFrame, name: str) -> bool:
 
 
 @named_arguments
-def beside_each_other(curves: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+def beside_each_other(curves: Curves, more: Curves) -> pd.DataFrame:
     """Return one table of two; the second adds the curves that the first lacks, and `given` knows the steps of each.
 
     >>> both = beside_each_other(as_curves({"loss": [2.0, 1.0]}), as_curves({"step": [1, 2], "val": [3.0, 4.0]}))
@@ -135,7 +140,10 @@ def beside_each_other(curves: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         curves, more: tables as `as_curves` or `run_curves` returns them.
+
+    Raises what `as_curves` raises for what is no curves.
     """
+    curves, more = table_of_curves(curves), table_of_curves(more)
     new = more[[name for name in more.columns if name not in curves.columns]]
     out = curves.join(new, how="outer").rename_axis("step")
     out.attrs["nan"] = {
@@ -150,7 +158,7 @@ def beside_each_other(curves: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def losses_of(curves: pd.DataFrame) -> pd.DataFrame:
+def losses_of(curves: Curves) -> pd.DataFrame:
     """Return the curves that share an axis with a loss: the losses, else the first of them.
 
     >>> list(losses_of(as_curves({"lr": [0.1], "train_loss": [2.0], "val_loss": [2.5]})))
@@ -158,8 +166,11 @@ def losses_of(curves: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         curves: a table as `as_curves` returns it.
+
+    Raises what `as_curves` raises for what is no curves.
     """
-    losses = [name for name in curves.columns if is_loss(name)]
+    curves = table_of_curves(curves)
+    losses = [name for name in curves.columns if is_loss(str(name))]
     return curves[losses or list(curves.columns[:1])]
 
 
@@ -182,9 +193,13 @@ def learning_rate_of(names: Iterable[str]) -> str | None:
     ('train/learning_rate', 'lr-AdamW', None)
 
     Args:
-        names: the names of curves.
+        names: the names of curves, or a table of them.
+
+    Raises TypeError for anything else.
     """
-    return next((name for name in names if _LEARNING_RATE.search(name.lower())), None)
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"names are those of curves, such as table.columns, not {type(names).__name__}")
+    return next((name for name in names if isinstance(name, str) and _LEARNING_RATE.search(name.lower())), None)
 
 
 def line(step: int, numbers: Mapping[str, float]) -> str:

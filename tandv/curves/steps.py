@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tandv.messages import some
+from tandv.messages import not_made_by, some
 
 # What a column of steps may be called, the finest first, and what it then counts. Names are compared in lower case,
 # without what is before a "/" and without "_" at the start: "_step" (W&B), "trainer/global_step" (Lightning).
@@ -90,7 +90,11 @@ def unit_of(*curves: pd.DataFrame) -> str:
 
     Args:
         curves: tables as `as_curves` or `run_curves` returns them.
+
+    Raises TypeError for anything else.
     """
+    if wrong := [one for one in curves if not isinstance(one, pd.DataFrame)]:
+        raise TypeError(not_made_by("tandv.curves.as_curves(data)", "each of the curves", wrong[0]))
     return " / ".join(dict.fromkeys(str(one.attrs.get("unit", "step")) for one in curves)) or "step"
 
 

@@ -8,7 +8,7 @@ from tandv.exports.contents import Row, Text, contents, whole_steps
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_at_steps
-from tandv.messages import missing, named_arguments
+from tandv.messages import missing, named_arguments, not_made_by
 
 
 @named_arguments
@@ -34,6 +34,8 @@ def to_trackio(what: Any, run: Any) -> None:
         import trackio
     except ModuleNotFoundError as error:
         raise missing("trackio", "trackio", "to_trackio") from error
+    if not hasattr(run, "log"):
+        raise TypeError(not_made_by("trackio.init(...)", "run", run))
     for one in contents(what):
         if isinstance(one, Row):
             run.log(_logged(one, "tandv"), step=whole_steps(one, "trackio"))

@@ -20,7 +20,7 @@ from tandv.exports.contents import Row, Text, contents
 from tandv.exports.summaries import Summary
 from tandv.exports.tags import Tags
 from tandv.exports.wrong import wrong_in_words
-from tandv.messages import missing, named_arguments
+from tandv.messages import missing, named_arguments, not_made_by
 
 _MAX_WAITING = 2_000  # steps that wait for the end of the run; beyond that every other one is dropped
 
@@ -46,10 +46,12 @@ def to_wandb(what: Any, run: Any) -> None:
             figures by name.
         run: an active W&B run.
 
-    Raises TypeError for what cannot be shown, and what `tandv.read` raises.
+    Raises TypeError for what cannot be shown or is no run, and what `tandv.read` raises.
     """
     import wandb
 
+    if not hasattr(run, "define_metric"):
+        raise TypeError(not_made_by("wandb.init(...)", "run", run))
     _define(run, "tandv")
     rest = []
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tandv.log.door import is_table
 from tandv.log.schema import INFINITE, MAY_BE_EMPTY, METADATA, numbered
 from tandv.messages import named_arguments
 
@@ -74,7 +75,11 @@ def assemble(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Args:
         parts: tables of equal length by the name of their part, such as "metadata".
+
+    Raises TypeError for anything else.
     """
+    if not (isinstance(parts, Mapping) and all(isinstance(part, pd.DataFrame) for part in parts.values())):
+        raise TypeError(f'parts are a dict of tables by the name of their part, such as "metadata", not {parts!r:.60}')
     df = pd.concat(list(parts.values()), axis=1)
     tops = [top for top, part in parts.items() for _ in part.columns]
     names = [label for part in parts.values() for label in part.columns]
@@ -129,6 +134,16 @@ def in_order(column: pd.Series) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
 
 
+def _tables(frames: Any) -> list[pd.DataFrame]:
+    """Return a list of logs that are tables; raise TypeError for anything else."""
+    several = isinstance(frames, Iterable) and not isinstance(frames, str | pd.DataFrame)
+    given: list[Any] = list(frames) if several else [frames]
+    if not several or not all(map(is_table, given)):
+        what = next((type(one).__name__ for one in given if not is_table(one)), "one")
+        raise TypeError(f"logs to join are a list of tables, such as [tandv.read(a), tandv.read(b)], not {what}")
+    return given
+
+
 def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Join logs below each other: counts that one lacks are 0, scalars NaN, exponents are sorted.
 
@@ -139,9 +154,9 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     Args:
         frames: the logs to join.
 
-    Raises ValueError if there is none.
+    Raises ValueError if there is none, TypeError if one is no table, SchemaError if one has no two levels of columns.
     """
-    frames = list(frames)
+    frames = _tables(frames)
     if not frames:
         raise ValueError("there is nothing to join; give at least one log")
     ends = np.cumsum([len(f) for f in frames])

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tandv.messages import not_made_by
+
 __all__ = [
     "ABOVE",
     "FILE",
@@ -94,7 +96,11 @@ def write_raster(raster: Raster, path: str | os.PathLike[str]) -> Path:
     Args:
         raster: the raster.
         path: the file to write; it appears only when it is complete.
+
+    Raises TypeError for what is no raster.
     """
+    if not isinstance(raster, Raster):
+        raise TypeError(not_made_by("tandv.raster.read_raster(path)", "raster", raster))
     path = Path(path)
     temporary = path.with_name(f".{path.name}")
     names = np.array(raster.names, dtype=str)
@@ -120,7 +126,11 @@ def joined(parts: Sequence[Raster]) -> Raster:
 
     Args:
         parts: rasters of the same parameters.
+
+    Raises TypeError for anything else, and if there is none.
     """
+    if not (isinstance(parts, Sequence) and parts and all(isinstance(part, Raster) for part in parts)):
+        raise TypeError(not_made_by("tandv.raster.read_raster(path)", "each of the parts", parts))
     first = parts[0]
     steps, codes = (np.concatenate([getattr(part, field) for part in parts]) for field in ("steps", "codes"))
     return first._replace(steps=steps, codes=codes)

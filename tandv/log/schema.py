@@ -203,7 +203,11 @@ def numbered(column: pd.Series) -> tuple[np.ndarray, list]:
 
     Args:
         column: a column of text or of categories.
+
+    Raises TypeError for anything else.
     """
+    if not isinstance(column, pd.Series):
+        raise TypeError(f'a column is one pandas Series, such as df[("metadata", "name")], not {type(column).__name__}')
     if not is_category(column):
         codes, values = pd.factorize(column)
         return codes, list(values)

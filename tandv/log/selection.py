@@ -1,6 +1,6 @@
 """Rows of some layers, tensor types, steps, phases and ranks of a log, and statistics over the steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,8 @@ def curves(
         each = {one: curves(df, layer, tt, scalar_metric, phase, one) for one in rank}
         named = [table.add_suffix(f"/rank {one}", axis=1) for one, table in each.items()]
         return pd.concat(named, axis=1).sort_index().rename_axis("step")
-    metrics = [scalar_metric] if isinstance(scalar_metric, str) else list(scalar_metric)
+    several = isinstance(scalar_metric, Iterable) and not isinstance(scalar_metric, str)
+    metrics = list(scalar_metric) if several else [scalar_metric]
     df = loaded(df, layer, tt, columns=[("scalar_stats", metric) for metric in metrics], rank=rank)
     for metric in metrics:
         if ("scalar_stats", metric) not in df.columns:

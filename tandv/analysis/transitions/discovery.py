@@ -1,11 +1,12 @@
 """Many curves searched together: of what is found, how much is there by chance?"""
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
 from tandv.analysis.transitions.transition import Transition
-from tandv.messages import named_arguments
+from tandv.messages import named_arguments, not_made_by
 
 
 @named_arguments
@@ -27,8 +28,12 @@ def discoveries(found: Sequence[Transition], searched: int, *, share: float = 0.
         searched: how many curves were searched, with transitions or without.
         share: of the curves with a transition that may be nulls, 0 to 1.
 
-    Raises ValueError for a share outside of 0 to 1.
+    Raises ValueError for a share outside of 0 to 1, TypeError for what are no transitions.
     """
+    if not (isinstance(found, Sequence) and all(isinstance(one, Transition) for one in found)):
+        raise TypeError(not_made_by("find_transitions(curves)", "found", found))
+    if not isinstance(searched, Real):
+        raise TypeError(f"searched is how many curves were searched, such as len(curves.columns), not {searched!r:.60}")
     if not 0 <= share <= 1:
         raise ValueError(f"a share of false discoveries is 0 to 1, not {share}; None keeps every transition")
     least: dict[str, float] = {}
