@@ -35,8 +35,9 @@ class ChosenSteps(Lifetime):
             self.drain()
 
     def drain(self) -> None:
-        held, self._held = self._held, ()
-        for make, size in held:
+        while self._held:
+            (make, size), *later = self._held
+            self._held = tuple(later)  # before they are given away: what Ctrl-C interrupts is not written twice
             self._writer.append(make, size)
 
     def keep_to_budget(self, part: Any, *names: str) -> None:

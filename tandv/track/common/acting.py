@@ -32,6 +32,18 @@ class Acting:
         self.is_ending = False  # whether the rules look for the last time, when nothing else goes on
         self.is_calling = False  # whether a function of the user's is running
 
+    @staticmethod
+    def within(step: int) -> str:
+        """Return what is said where a function of the user's ends a step.
+
+        Args:
+            step: the step that is ending already.
+        """
+        return (
+            f"on_finding: a function called tracker.step() at step {step}, which is ending already; what it passed is "
+            "not kept, and such calls do nothing"
+        )
+
     def act(self, step: int, checkpoints: Checkpoints | None) -> None:
         """Act on what is new; `stop` then is the finding that stops the run, if one does.
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tandv.curves.of_run import RESERVED
+from tandv.names import check_writable
+
 Reading = Callable[[bool], float | None]
 """Reads a number: called with True it waits for the device, with False it returns None if it has not arrived."""
 
@@ -41,6 +44,21 @@ def known(value: Any) -> Reading:
     else:
         number = float(value.detach() if hasattr(value, "detach") else value)
     return lambda wait: number
+
+
+def check_curve(name: str) -> None:
+    """Raise ValueError for a name that no curve can have.
+
+    >>> check_curve("step")
+    Traceback (most recent call last):
+    ValueError: the steps are counted by the tracker, from track(init_step=...) on
+
+    Args:
+        name: the name of a number.
+    """
+    check_writable(name, "number")
+    if name in RESERVED:
+        raise ValueError("the steps are counted by the tracker, from track(init_step=...) on")
 
 
 def mean_of(readings: Sequence[Reading]) -> Reading:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any, SupportsFloat
 
 from tandv.analysis.findings.finding import Finding
-from tandv.curves.of_run import RESERVED
 from tandv.names import check_writable
 from tandv.track.common._steps import ChosenSteps
 from tandv.track.common.acting import Acting
@@ -16,7 +15,7 @@ from tandv.track.common.budget import Budget
 from tandv.track.common.experts import with_experts
 from tandv.track.common.folders import run_paths
 from tandv.track.common.measurements import Block, StepMeasurements, with_step
-from tandv.track.common.numbers import ALLOWED, Reading, mean_of
+from tandv.track.common.numbers import ALLOWED, Reading, check_curve, mean_of
 from tandv.track.common.on_finding import FindingStop, actions_for, stops
 from tandv.track.common.saving import Checkpoints
 from tandv.track.common.units import Key, UnitHistory, Units
@@ -183,12 +182,25 @@ class Tracker(ChosenSteps):
         if self._state != "on":
             return
         if self._acting is not None and self._acting.is_calling:
-            self.warn_once(
-                f"on_finding: a function called tracker.step() at step {self.steps}, which is ending already; what it "
-                "passed is not kept, and such calls do nothing",
-                "step within a function",
-            )
+            self.warn_once(self._acting.within(self.steps), "step within a function")
             return
+        try:
+            self._end_step(numbers)
+        except BaseException:  # Ctrl-C: some rows of the step may be written already, so it is over
+            self.measurements.clear()
+            raise
+        finally:
+            self.steps += 1
+            if self._state == "on" and self._stopping is None:
+                self._guard("the start of a step", self._begin)
+        if self._stopping is not None:
+            stop, self._stopping = FindingStop(self._stopping), None
+            self._stop(f"ended by {type(stop).__name__}")
+            raise stop
+
+    # Inside.
+
+    def _end_step(self, numbers: Mapping[str, Any]) -> None:
         if numbers:
             self._take(numbers)
         self._guard("the numbers of a step", self._keep_numbers)
@@ -203,15 +215,6 @@ class Tracker(ChosenSteps):
             self._guard("findings", self._act)
         if self._state == "on" and self._checkpoints is not None:
             self._checkpoints.begin(self.steps + 1)
-        self.steps += 1
-        if self._stopping is not None:
-            stop, self._stopping = FindingStop(self._stopping), None
-            self._stop(f"ended by {type(stop).__name__}")
-            raise stop
-        if self._state == "on":
-            self._guard("the start of a step", self._begin)
-
-    # Inside.
 
     def _take(self, numbers: Mapping[str, Any]) -> None:
         """Take numbers of the current step; what is none is reported once for each name."""
@@ -219,12 +222,9 @@ class Tracker(ChosenSteps):
             return
         for name, value in numbers.items():
             try:
-                check_writable(name, "number")
-                if name in RESERVED:
-                    raise ValueError("the steps are counted by the tracker, from track(init_step=...) on")
+                check_curve(name)
                 if value is not None:
-                    reading = self.reading(value)
-                    self._given.setdefault(name, []).append(reading)
+                    self._given.setdefault(name, []).append(self.reading(value))
             except Exception as error:  # of any class: what is given may be anything
                 written = name.encode("utf-8", "backslashreplace").decode()
                 self.warn_once(

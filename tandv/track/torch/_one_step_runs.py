@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from tandv.track.settings import Settings
+
 _RUNS = 3  # in a row, before anything is said
 
 IN_LOOP = (
@@ -22,10 +24,7 @@ class Run(Protocol):
         """Tell whether it has ended one step, in which the model was trained."""
         ...
 
-    @property
-    def asked_place(self) -> Any:
-        """The name and the path that `track` was given."""
-        ...
+    settings: Settings
 
 
 class OneStepRuns:
@@ -55,7 +54,7 @@ class OneStepRuns:
             model: the model.
             run: the tracker of the run that ends.
         """
-        key, place = id(model), run.asked_place
+        key, place = id(model), (run.settings.name, run.settings.path)
         latest = self._open.get(key)
         if latest is None or latest() is not run:
             return False  # it has been counted: another one has begun since

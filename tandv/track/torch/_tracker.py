@@ -19,6 +19,7 @@ from tandv.track.torch import _weights
 from tandv.track.torch._between import StepCheck
 from tandv.track.torch._blocks import BlockMeasurements
 from tandv.track.torch._capture import OutputCapture
+from tandv.track.torch._copied import CopiedTracker
 from tandv.track.torch._coverage import FIRST, UNSEEN, Coverage, Seen, seen_now
 from tandv.track.torch._distributed import together
 from tandv.track.torch._measurements import TorchMeasurements
@@ -122,6 +123,9 @@ class TorchTracker(Tracker):
         self._told_parameters = False
         self._events: list[dict[str, Any]] = []  # changes of the model, with their step
 
+    def __reduce__(self) -> Any:
+        return CopiedTracker, (self.path, self.out_path, self.steps)
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is not None and self._ranks is not None:
             self.measurements.clear()  # of the unfinished step: other ranks may have reached another point of theirs
@@ -143,11 +147,6 @@ class TorchTracker(Tracker):
     def took_one_step(self) -> bool:
         """Tell whether one step has been ended, in which the model was trained."""
         return self.steps - (self.settings.init_step or 0) == 1 and self._coverage.has_trained
-
-    @property
-    def asked_place(self) -> tuple[Any, Any]:
-        """The name and the path that `track` was given."""
-        return self.settings.name, self.settings.path
 
     step = by_name(alone(Tracker.step))
 
