@@ -224,7 +224,8 @@ class Tracker(ChosenSteps):
             try:
                 check_curve(name)
                 if value is not None:
-                    self._given.setdefault(name, []).append(self.reading(value))
+                    reading = self.reading(value)
+                    self._given.setdefault(name, []).append(reading)
             except Exception as error:  # of any class: what is given may be anything
                 written = name.encode("utf-8", "backslashreplace").decode()
                 self.warn_once(
