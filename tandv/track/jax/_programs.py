@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 from tandv.tensor_types import ACTIVATION
+from tandv.track.common.loops import IN_LOOP, TOP_OF_LOOP, one_step_runs
 from tandv.track.common.tracker import Tracker
 from tandv.track.jax import _entry
 from tandv.track.jax._interception import Interception
+from tandv.track.jax._loop_calls import LoopCalls
 from tandv.track.jax._measured import Measurements, record_problems, steps_of
 from tandv.track.jax._messages import GRADIENTS_OUTSIDE, NOT_BEGUN, not_measured, said_of
 from tandv.track.jax._naming import Namer, is_differentiated, is_traced
@@ -35,6 +37,7 @@ class ProgramTracker(Tracker):
     _phases: list[str]  # of what was intercepted in it
     _formats: tuple[str, ...]  # block formats that operands are measured in
     _own: Any  # what measures, where that is a function of the user's
+    _loop: LoopCalls
     _raised_in: int | None = None  # step in which a call raised, and no other call has begun since
 
     def intercept(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -158,6 +161,8 @@ class ProgramTracker(Tracker):
     def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if self._raised_in == self.steps:
             self._guard("after a call that raised", self._begin_again)
+        if self._loop.add(function):
+            self._guard("the first call", lambda: self._first_call(function))
         self._interception.prepare(function, args, kwargs, self._trees.latest["model_state"])
         if self.recording:
             self._guard("reading the weights", self._trees.read_changed)
@@ -171,6 +176,27 @@ class ProgramTracker(Tracker):
         finally:
             if self.recording:
                 self._guard("after a call", lambda: self._after_call(function, args, kwargs))
+
+    def _first_call(self, function: Callable[..., Any]) -> None:
+        if one_step_runs.begins(function, self):
+            self.warn_once(IN_LOOP)
+
+    def _look_back(self) -> None:
+        """Warn where the run was not divided into its steps as it should be; keep the last one that has no end."""
+        if self._loop.are_at_the_end:
+            if self.recording:
+                self._end()
+            self.warn_once(TOP_OF_LOOP + "with the values after the update")
+        if self._loop.function is not None and one_step_runs.ends(self._loop.function, self):
+            self.warn_once(IN_LOOP)
+
+    @property
+    def took_one_step(self) -> bool:
+        """Tell whether one step has been ended, in which a function was intercepted."""
+        return self.steps - (self.settings.init_step or 0) == 1 and self._loop.function is not None
+
+    def step_over(self) -> None:
+        self._loop.step_over()
 
     def _after_call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self._measured.programs.extend(self._interception.take_found())

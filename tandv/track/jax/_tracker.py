@@ -15,6 +15,7 @@ from tandv.track.jax._blocks import blocks as blocks_of
 from tandv.track.jax._calls import Calls
 from tandv.track.jax._insight import JaxInsight
 from tandv.track.jax._interception import Interception
+from tandv.track.jax._loop_calls import LoopCalls
 from tandv.track.jax._messages import LOWERED, STEP_TRACED, check_arrays, check_promised, why_nothing
 from tandv.track.jax._naming import Namer, is_traced
 from tandv.track.jax._numbers import reading
@@ -92,7 +93,7 @@ class JaxTracker(ProgramTracker):
             lambda: self.measurements.phase,
         )
         self._interception = Interception(self._calls, self._namer)
-        self._names_known = False
+        self._names_known, self._loop = False, LoopCalls()
         self._modules = Modules(type(model).__name__ if is_object(model) else None)
         self._measured = JaxStep(0, [], [], [], False)  # in the current step
         self._phases: list[str] = []  # of what was intercepted in it
@@ -172,6 +173,11 @@ class JaxTracker(ProgramTracker):
         super().__enter__()
         self._trees.drop_arrays()
         return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if error is None and self.is_on:
+            self._guard("the end of the run", self._look_back)
+        super().__exit__(kind, error, trace)
 
     # What the base asks for.
 

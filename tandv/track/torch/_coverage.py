@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from tandv.track.common.loops import TOP_OF_LOOP
 from tandv.track.torch.values import INSIDE
 
 _REMEMBERED = 8  # steps
@@ -40,11 +41,7 @@ LATE = (
     "optimizer.step()"
 )
 
-FIRST = (
-    "the first tracker.step() ended a step in which nothing was computed, and none ended the last iteration: it is "
-    "called at the top of the loop, so that all rows stand one step later than the iteration that they describe; call "
-    "it at the end of the loop, after optimizer.step()"
-)
+FIRST = TOP_OF_LOOP + "after optimizer.step()"
 
 
 class Seen(NamedTuple):

@@ -8,6 +8,7 @@ from torch import nn
 
 from tandv.analysis.findings.finding import Finding
 from tandv.track.common.block_formats import Axes
+from tandv.track.common.loops import IN_LOOP, one_step_runs
 from tandv.track.common.numbers import Reading
 from tandv.track.common.on_finding import stops
 from tandv.track.common.reporting import print_line
@@ -25,7 +26,6 @@ from tandv.track.torch._distributed import together
 from tandv.track.torch._measurements import TorchMeasurements
 from tandv.track.torch._modes import alone
 from tandv.track.torch._numbers import reading
-from tandv.track.torch._one_step_runs import IN_LOOP, one_step_runs
 from tandv.track.torch._parameters import ParameterCapture
 from tandv.track.torch._rank_logs import OwnMeasurements, RankLog
 from tandv.track.torch._ranks import Ranks

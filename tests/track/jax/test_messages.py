@@ -15,11 +15,6 @@ PARAMS = DENSE.init(jax.random.key(0), X)
 GRADS = jax.tree.map(jnp.ones_like, PARAMS)
 
 
-@pytest.fixture(autouse=True)
-def in_its_own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def forward(params):
     return DENSE.apply(params, X)
 

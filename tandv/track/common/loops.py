@@ -1,9 +1,7 @@
-"""Runs of one step each that follow one another: `track` is called inside of the training loop, not around it."""
+"""Where `track` and `tracker.step` stand in a training loop: not inside of it, and not at its top."""
 
 import weakref
 from typing import Any, Protocol
-
-from torch import nn
 
 from tandv.track.settings import Settings
 
@@ -13,6 +11,12 @@ IN_LOOP = (
     "track() was called three times in a row for the same model, each time for a run of one step: it stands inside of "
     "the training loop, where each call makes a folder of its own; call it once, around the loop, and tracker.step() "
     "at the end of each iteration"
+)
+
+TOP_OF_LOOP = (
+    "the first tracker.step() ended a step in which nothing was computed, and none ended the last iteration: it is "
+    "called at the top of the loop, so that all rows stand one step later than the iteration that they describe; call "
+    "it at the end of the loop, "
 )
 
 
@@ -31,14 +35,14 @@ class OneStepRuns:
     """Counts how many runs of each model, one after another, took one step; keeps no model and no run alive."""
 
     def __init__(self) -> None:
-        self._models: dict[int, tuple[weakref.ref[nn.Module], Any, int]] = {}
+        self._models: dict[int, tuple[weakref.ref[Any], Any, int]] = {}
         self._open: dict[int, weakref.ref[Any]] = {}
 
-    def begins(self, model: nn.Module, run: Run) -> bool:
+    def begins(self, model: Any, run: Run) -> bool:
         """Tell whether the run before, which was left open, was the third of one step in a row.
 
         Args:
-            model: the model.
+            model: the model, or the function that trains it.
             run: the tracker of the run that begins.
         """
         before = self._open.get(id(model))
@@ -47,11 +51,11 @@ class OneStepRuns:
         self._open[id(model)] = weakref.ref(run)
         return told
 
-    def ends(self, model: nn.Module, run: Run) -> bool:
+    def ends(self, model: Any, run: Run) -> bool:
         """Tell whether this run is the third of one step in a row.
 
         Args:
-            model: the model.
+            model: the model, or the function that trains it.
             run: the tracker of the run that ends.
         """
         key, place = id(model), (run.settings.name, run.settings.path)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
+from tandv.track.common.loops import IN_LOOP
 from tandv.track.torch import track
-from tandv.track.torch._one_step_runs import IN_LOOP
 
 ones = torch.ones(2, 2)
 
