@@ -162,7 +162,7 @@ class ProgramTracker(Tracker):
         if self._raised_in == self.steps:
             self._guard("after a call that raised", self._begin_again)
         if self._loop.add(function):
-            self._guard("the first call", lambda: self._first_call(function))
+            self._guard("the first call", self._first_call)
         self._interception.prepare(function, args, kwargs, self._trees.latest["model_state"])
         if self.recording:
             self._guard("reading the weights", self._trees.read_changed)
@@ -177,8 +177,8 @@ class ProgramTracker(Tracker):
             if self.recording:
                 self._guard("after a call", lambda: self._after_call(function, args, kwargs))
 
-    def _first_call(self, function: Callable[..., Any]) -> None:
-        if one_step_runs.begins(function, self):
+    def _first_call(self) -> None:
+        if (function := self._loop.function) is not None and one_step_runs.begins(function, self):
             self.warn_once(IN_LOOP)
 
     def _look_back(self) -> None:
@@ -187,13 +187,13 @@ class ProgramTracker(Tracker):
             if self.recording:
                 self._end()
             self.warn_once(TOP_OF_LOOP + "with the values after the update")
-        if self._loop.function is not None and one_step_runs.ends(self._loop.function, self):
+        if (function := self._loop.function) is not None and one_step_runs.ends(function, self):
             self.warn_once(IN_LOOP)
 
     @property
     def took_one_step(self) -> bool:
         """Tell whether one step has been ended, in which a function was intercepted."""
-        return self.steps - (self.settings.init_step or 0) == 1 and self._loop.function is not None
+        return self.steps - (self.settings.init_step or 0) == 1 and self._loop.has_called
 
     def step_over(self) -> None:
         self._loop.step_over()
