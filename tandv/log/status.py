@@ -22,8 +22,9 @@ _PAUSES = 20  # times its longest pause so far, after which it is
 def run_status(folder: AnyPath | Place) -> str:
     """Return how a run stands: "running", "killed", or how it ended.
 
-    It ended as "finished", as "empty" if nothing was recorded, as "not written" if the disk took nothing, as "ended
-    by ..." with the name of an exception, or as "tracking failed".
+    It ended as "finished", as "empty" if nothing was recorded, as "not written" if the disk took nothing, as "not
+    written from step 310 on" if it refused the rest, as "ended by ..." with the name of an exception, or as "tracking
+    failed".
 
     >>> Path("run").mkdir()
     >>> _ = Path("run/run.json").write_text('{"status": "finished"}')

@@ -186,14 +186,17 @@ class Writer:
             self._store.close()
         except Exception as error:
             self._lost(error)
+        since = f"from step {self._refused[0].step:,} on" if self._refused else ""
+        if since:
+            self.note("lost at the end", f"rows {since} are lost, the disk has refused them until the end")
         self._extremes.close()
         self._curves.close()
         wanted = Path(self.out_path) if self._mirror is None and self._one_file else None
         log, here = finished_log(self.folder, wanted, self._store, self.note)
         self._exports.close(here if log else None)
         try:
-            if log is None and status == "finished":
-                status = "not written" if self._refused else "empty"
+            if status == "finished" and (log is None or self._refused):
+                status = "empty" if not self._refused else "not written" if log is None else f"not written {since}"
             self._describe(**facts(), status=status, log=log)
         except Exception as error:
             self.note("run", f"could not write {self.folder / 'run.json'}: {error}")

@@ -194,9 +194,29 @@ def test_a_disk_that_takes_nothing_is_not_called_finished(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Store, "add", full)
-    with pytest.warns(UserWarning, match="No space left on device"), track(model, offload_inc=1) as tracker:
+    with pytest.warns(UserWarning) as said, track(model, offload_inc=1) as tracker:
         train(tracker, model, 3)
+    assert ["No space left on device" in str(w.message) for w in said] == [True, False]
+    assert str(said[1].message) == "tandv: rows from step 0 on are lost, the disk has refused them until the end"
     assert (tracker.out_path, run_status(tracker.path)) == (tracker.path, "not written")
+
+
+def test_a_disk_that_refuses_the_rest_is_said_to_and_the_run_is_not_called_finished(monkeypatch):
+    model = nn.Linear(2, 2)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.warns(UserWarning) as said, track(model, offload_inc=1) as tracker:
+        train(tracker, model, 2)
+        until_written(tracker)
+        monkeypatch.setattr(Store, "add", full)
+        train(tracker, model, 3)
+    assert "tandv: rows from step 2 on are lost, the disk has refused them until the end" in [
+        str(w.message) for w in said
+    ]
+    assert run_status(tracker.path) == "not written from step 2 on"
+    assert steps_of(read_pickle(tracker.out_path)) == [0, 1]
 
 
 def test_writing_in_a_thread_gives_the_same_log(monkeypatch):
