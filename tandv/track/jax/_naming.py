@@ -22,7 +22,7 @@ Path = tuple[str | None, ...]  # None for the number of a layer, where layers ar
 _traced_for = jax.make_user_context(None)
 _RULES = ("_flatten_fwd", "_flatten_jvp")  # functions of JAX that call the user's
 _trace_context: Any = getattr(jax_core, "trace_ctx", None)
-_trace: Callable[..., Any] = getattr(core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
+trace_now: Callable[..., Any] = getattr(core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state
 
 
 class Frame(NamedTuple):
@@ -65,18 +65,20 @@ class Namer:
         self.turns: dict[Any, int] = {}  # calls of modules that cannot be told apart
         self._selects, self._activations = selects, activations
         self.frames: list[Frame] = []  # the modules that are being called, outermost first
+        self.lifted: list[Frame] = []  # those whose parameters are taken by functions of their own, see `_haiku`
 
     @contextlib.contextmanager
     def on(self, context: Hashable) -> Iterator[None]:
         """Name values in this thread; what JAX traces meanwhile is cached for this context only."""
         before, naming.namer = naming.namer, self
-        self._context, self._apart, self._outside = context, itertools.count(1), _trace()
+        self._context, self._apart, self._outside = context, itertools.count(1), trace_now()
         with _traced_for((context, 0)), contextlib.ExitStack() as self._contexts:
             try:
                 yield
             finally:
                 naming.namer = before
                 self.models, self.frames, self.below, self.turns = [], [], {}, {}  # release references
+                self.lifted = []
                 self.tracked = None
 
     def settle(self) -> None:
@@ -155,13 +157,13 @@ class Namer:
         kind = type(module).__name__
         if outer is None:
             prefix = self._prefix(kind if not path else "", shapes)
-            frame = Frame((*prefix, *path), (), kind, module, shapes, _trace())
+            frame = Frame((*prefix, *path), (), kind, module, shapes, trace_now())
             name = text(frame.path) or kind
             self.roots[name] = self.roots.get(name, frozenset()) | {shape for shape in shapes.values() if shape}
         else:
             scanned = _scanned(shapes, outer.shapes, path)
             whole = (*outer.path, *path, *[None for _ in scanned])
-            frame = Frame(whole, outer.layers + scanned, kind, module, shapes, _trace())
+            frame = Frame(whole, outer.layers + scanned, kind, module, shapes, trace_now())
             self.stacks |= learned(self.stacks, (outer.path, outer.shapes), (whole, shapes), path, scanned)
         if marked:
             owner = ("layer", _plain(frame.path)) if outer is not None or path else ("model", kind)
@@ -175,7 +177,7 @@ class Namer:
 
     def _meet(self, frame: Frame | None) -> None:
         """Ensure that a trace for one module is not reused from the cache for another one."""
-        if _trace() != (frame.trace if frame is not None else self._outside) and is_staged():
+        if trace_now() != (frame.trace if frame is not None else self._outside) and is_staged():
             self._contexts.enter_context(_traced_for((self._context, next(self._apart))))
 
     def _prefix(self, kind: str, shapes: Mapping[tuple[str, ...], tuple[int, ...]]) -> tuple[str, ...]:
