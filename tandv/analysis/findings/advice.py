@@ -10,6 +10,8 @@ from tandv.analysis.findings.wording import tensor
 from tandv.formats import is_format, number_format
 from tandv.tensor_types import ACTIVATION, GRADIENT, INPUT, OPTIMISER_STATE, WEIGHT, WEIGHT_GRADIENT, WEIGHT_UPDATE
 
+_CAST_TO = ("float8_e4m3fn", "float8_e5m2", "float16")  # which casts without saturation take beyond their end
+
 
 def advice(m: Matrices, first: Tensor, at: int, dtype: str, overflow: bool) -> str:
     """Return what to do first about the first tensor that is not finite.
@@ -35,11 +37,13 @@ def advice(m: Matrices, first: Tensor, at: int, dtype: str, overflow: bool) -> s
         why = why.removeprefix("or ")
         return f"No usual format reaches further than {dtype}: find out what makes {layer!r} grow; {why}."
     if kind in (ACTIVATION, INPUT):
-        return (
-            f"Check what goes into {layer!r} and what is done to its output: the batch of that step, a division by 0, "
+        check = (
+            f"check what goes into {layer!r} and what is done to its output: the batch of that step, a division by 0, "
             "log or sqrt of what is not positive; torch.autograd.detect_anomaly or jax.config debug_nans names the "
             "line."
         )
+        cast = _at_the_end_of(m, first, at, dtype)
+        return f"{cast} If not, {check}" if cast else check[0].upper() + check[1:]
     if kind == GRADIENT:
         return (
             f"The outputs are finite, so a backward formula is not: look at what is computed from the output of "
@@ -65,6 +69,18 @@ def advice(m: Matrices, first: Tensor, at: int, dtype: str, overflow: bool) -> s
 
 def _is_narrow(dtype: str) -> bool:
     return is_format(dtype) and number_format(dtype).max < 2.0**NARROW
+
+
+def _at_the_end_of(m: Matrices, first: Tensor, at: int, dtype: str) -> str:
+    """Tell of a narrower format that it is likely the cause: the largest finite value is exactly where it ends."""
+    largest = value_of(m, first, "max_abs", at)
+    for name in _CAST_TO:
+        if largest == (end := number_format(name).max) and is_format(dtype) and number_format(dtype).max > end:
+            return (
+                f"Its largest finite value, {end:,.0f}, is that of {name}: if it is cast to it, values overflow there; "
+                "scale them down before the cast, or let it saturate."
+            )
+    return ""
 
 
 def _given_infinities(m: Matrices, first: Tensor, at: int) -> Tensor | None:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from tandv.messages import listed
 from tandv.viz.layout.figures import AnyFigure, canvas
-from tandv.viz.layout.keys import Key, colour_key, keys_with_legend
+from tandv.viz.layout.keys import Key, colour_key, keys_with_legend, words_above
 from tandv.viz.layout.legends import legend_entries, own_legend, shortened
 from tandv.viz.layout.measuring import measure, points, renderer_of
 from tandv.viz.layout.room import fit_labels, fit_texts
@@ -217,7 +217,7 @@ def _fill(ax: Axes, rows: pd.DataFrame, draw: Draw, title: str, style: Style, al
     axes_as_written(ax, allowed[1])
     own_legend(ax, style, allowed[1])
     if key is not None:
-        colour_key(ax, key, style)
+        words_above(ax, key, colour_key(ax, key, style), style)
     clear_title(ax)
     return ax.get_figure(root=True)  # type: ignore[return-value]
 

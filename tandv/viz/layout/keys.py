@@ -103,22 +103,45 @@ def colour_key(ax: Axes, key: Key, style: Style) -> list[tuple[str, ...]]:
             at += points(fig, 6)
             continue
         side = points(fig, 7)
-        swatch = Rectangle(
-            (x(at + side), low),
-            side / pixel_w,
-            points(fig, 7) / pixel_h,
-            transform=ax.transAxes,
-            facecolor=style.panel if marks or not colour else colour,
-            edgecolor=style.edge if not colour else colour if marks else "none",
-            hatch=marks[0] if marks else None if colour else "//////",
-            linewidth=0.0 if colour and not marks else 0.5,
-            clip_on=False,
-        )
-        ax.add_patch(swatch)
+        ax.add_patch(_swatch(ax, (x(at + side), low), colour, marks, style))
         at += side + points(fig, 9)
     ax._tandv_key_left = x(at)  # type: ignore[attr-defined]
     ax._tandv_key = [one for one in ax.get_children() if one not in before]  # type: ignore[attr-defined]
     return [one for one in key.specials if one[0] not in texts]
+
+
+def words_above(ax: Axes, key: Key, left_out: Sequence[tuple[str, ...]], style: Style) -> None:
+    """Write above the key of narrow Axes, a line each, what had no room beside it: its label, and special cells."""
+    fig, line = ax.figure, points(ax.figure, 1.6 * style.small)
+    written = {one.get_text() for one in ax._tandv_key if isinstance(one, Text)}  # type: ignore[attr-defined]
+    lines = list(left_out) + ([(key.label, "")] if key.label and key.label not in written else [])
+    start, end = points(fig, 15) + line, 1 - points(fig, 6) / ax.bbox.width
+    for number, (words, colour, *marks) in enumerate(lines):
+        low = 1 + (start + number * line) / ax.bbox.height
+        text = ax.text(
+            end, low, words, transform=ax.transAxes, size=style.small, color=style.muted, ha="right", va="bottom"
+        )
+        if words == key.label:
+            continue
+        left = end - (text.get_window_extent(renderer_of(fig)).width + points(fig, 11)) / ax.bbox.width
+        ax.add_patch(_swatch(ax, (left, low + points(fig, 1) / ax.bbox.height), colour, marks, style))
+    ax._tandv_key_lines = len(lines) * 1.6 * style.small  # type: ignore[attr-defined]
+
+
+def _swatch(ax: Axes, at: tuple[float, float], colour: str, marks: Sequence[str], style: Style) -> Rectangle:
+    """Return a square that shows a special cell, with its lower left corner at a place of the Axes."""
+    side = points(ax.figure, 7)
+    return Rectangle(
+        at,
+        side / ax.bbox.width,
+        side / ax.bbox.height,
+        transform=ax.transAxes,
+        facecolor=style.panel if marks or not colour else colour,
+        edgecolor=style.edge if not colour else colour if marks else "none",
+        hatch=marks[0] if marks else None if colour else "//////",
+        linewidth=0.0 if colour and not marks else 0.5,
+        clip_on=False,
+    )
 
 
 def keys_with_legend(

@@ -184,7 +184,8 @@ def clear_title(ax: Axes, across: int = 1) -> None:
     title = ax._left_title  # type: ignore[attr-defined]
     if not title.get_text():
         return
-    if measure(title, ax.figure) > getattr(ax, "_tandv_key_left", math.inf) * ax.bbox.width - 4:
+    lines = getattr(ax, "_tandv_key_lines", 0.0)  # in points, above the key
+    if lines or measure(title, ax.figure) > getattr(ax, "_tandv_key_left", math.inf) * ax.bbox.width - 4:
         size, colour = title.get_fontsize(), title.get_color()
-        ax.set_title(title.get_text(), loc="left", pad=size + 19, size=size, color=colour)
+        ax.set_title(title.get_text(), loc="left", pad=size + 19 + lines, size=size, color=colour)
     shorten(title, ax.figure, across * ax.bbox.width)

@@ -248,8 +248,10 @@ def _lay_out(
     over, under = ([max(reach[ax][side] for ax in row) for row in rows] for side in (3, 2))
     high = height - head - sum(over) - sum(under) - 2 * pad - 2 * gap * 0.4
     y = height - pad - head
+    least = min(points(fig, 15), max(high / 3, points(fig, 8)))  # in a low figure three alike rather than one cut off
+    spread = high - 3 * least
     for i, share in enumerate((0.2, 0.46, 0.34)):
-        tall = max(high * share, points(fig, 15))
+        tall = max(high * share, least) if 0.2 * high >= least else least + max(spread, 0) * (0.0, 0.6, 0.4)[i]
         y -= over[i] + tall
         left[i].set_position((pad + margin, y, wide[0], tall))
         if right:

@@ -68,3 +68,12 @@ def test_a_weight_whose_second_moment_is_zero_where_its_gradient_is_not_was_divi
 )
 def test_other_weights_that_are_not_finite_were_set_between_two_steps(tensors):
     assert advised(tensors).startswith("The weight was set to it between two steps")
+
+
+@pytest.mark.parametrize(("largest", "name"), [(448.0, "float8_e4m3fn"), (57344.0, "float8_e5m2"), (447.0, "")])
+def test_values_that_end_where_a_narrower_format_does_were_cast_to_it(largest, name):
+    advice = advised({("Activation", "a"): {"nans": from_step(6, N, 0, 4), "max_abs": from_step(6, N, 300.0, largest)}})
+    assert (f"is that of {name}: if it is cast to it" in advice) == bool(name)
+    assert ("If not, check what goes into 'a'" if name else "Check what goes into 'a'") in advice
+    ends = {"dtype": "float8_e4m3fn", "max_abs": 448.0, "nans": from_step(6, N, 0, 4)}  # in the format itself
+    assert "cast" not in advised({("Activation", "a"): ends})

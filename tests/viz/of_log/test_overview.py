@@ -215,3 +215,10 @@ def test_sizes_at_the_ends_of_float64(sizes):
     )
     low, high = panel.get_xlim()
     assert 0 < low <= min(sizes) and max(sizes) <= high < math.inf
+
+
+def test_in_a_figure_of_half_a_column_nothing_is_cut_off_below():
+    fig = viz.overview(example_log(), figsize=(3.3, 2.3))
+    words = fig.axes[-1].xaxis.label
+    assert words.get_text().startswith("step")
+    assert words.get_window_extent().y0 >= 0
