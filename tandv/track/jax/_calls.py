@@ -29,7 +29,7 @@ from tandv.track.jax._loss_scale import without_scale
 from tandv.track.jax._parameter_sets import ParameterSets
 from tandv.track.jax._parts import holds_marks
 from tandv.track.jax._rows import OnDevice
-from tandv.track.jax._shared_rows import Shapes, calls_of, numbers_of, say_shared
+from tandv.track.jax._shared_rows import Shapes, calls_of, say_shared
 from tandv.track.jax._tag import SCALE, Mark, naming
 from tandv.track.jax._units import axis_of, kernel_of
 from tandv.track.jax._variant import Variant
@@ -174,9 +174,8 @@ class Calls:
         if key not in self._variants:
             self.new.append((jaxpr, parameters["name"]))
             self._variants[key] = self._variant(args, jaxpr, parameters)
-            calls = calls_of(jaxpr, self._roots())
-            say_shared(jaxpr, calls, self._warn_once)
-            self._variants[key].calls = {name: [numbers_of(each) for each in set(of)] for name, of in calls.items()}
+            self._variants[key].calls = calls_of(jaxpr, self._roots())
+            say_shared(jaxpr, self._variants[key].calls, self._warn_once)
             if len(self._variants) > _MANY:
                 self._variants.popitem(last=False)
         self._variants.move_to_end(key)

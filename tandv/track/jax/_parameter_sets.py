@@ -5,18 +5,18 @@ where the ones of the later program were there when the earlier one ran.
 """
 
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tandv.messages import some
-from tandv.track.jax._shared_rows import of_several
+from tandv.track.jax._shared_rows import ModelCalls, are_apart, of_several
 
 
 class _Call(NamedTuple):
     """A call of a model in a program of the current step."""
 
     time: int  # of the program, in programs
-    parameters: frozenset[int]  # ids of the arrays
+    parameters: dict[int, tuple[int, ...]]  # the shapes of the arrays, by their ids
     program: str
 
 
@@ -48,13 +48,11 @@ class ParameterSets:
         for array in arrays:
             self._since(array)
 
-    def note(
-        self, calls: Mapping[str, Collection[Sequence[int]]], inputs: Sequence[Any], program: str, phase: str
-    ) -> None:
+    def note(self, calls: Mapping[str, ModelCalls], inputs: Sequence[Any], program: str, phase: str) -> None:
         """Note that a program runs, and say which models it shares rows of with one before it.
 
         Args:
-            calls: by the name of each model, the numbers of the inputs that are its parameters, of each call.
+            calls: what `calls_of` returned for the program.
             inputs: arrays, the program's arguments and then its constants.
             program: its name.
             phase: that it runs in; each has rows of its own.
@@ -62,13 +60,11 @@ class ParameterSets:
         self._time += 1
         for model, found in calls.items():
             before = self._calls.setdefault((phase, model), [])
-            for numbers in found:
+            for numbers in found.inputs:
                 arrays = [inputs[i] for i in numbers]
                 since = max(map(self._since, arrays))
-                call = _Call(self._time, frozenset(map(id, arrays)), program)
-                other = next(
-                    (c for c in before if since <= c.time < call.time and not c.parameters & call.parameters), None
-                )
+                call = _Call(self._time, {id(x): x.shape for x in arrays}, program)
+                other = next((c for c in before if since <= c.time < call.time and _are_apart(c, call, found)), None)
                 if other is not None:
                     self._say(
                         *of_several(model, f"in the jitted {some(list(dict.fromkeys((other.program, program))))}")
@@ -84,3 +80,8 @@ class ParameterSets:
             except TypeError:  # a number of Python
                 return self._time
         return entry[1]
+
+
+def _are_apart(one: _Call, other: _Call, found: ModelCalls) -> bool:
+    shapes = one.parameters | other.parameters
+    return are_apart(one.parameters, other.parameters, shapes.__getitem__, found.shapes)

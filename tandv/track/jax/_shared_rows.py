@@ -2,8 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jax.extend import core
 
@@ -18,17 +18,40 @@ Shapes = frozenset[tuple[int, ...]]
 Origins = int  # the inputs of a program that a value is computed from, as bits
 
 
-def calls_of(program: core.ClosedJaxpr, roots: Mapping[str, Shapes]) -> dict[str, list[Origins]]:
+class ModelCalls(NamedTuple):
+    """The calls of a model in a program."""
+
+    shapes: Shapes  # of the model's parameters
+    inputs: list[tuple[int, ...]]  # of each set of parameters, the numbers of the inputs; some may be samples
+
+
+def are_apart(one: Collection[Any], other: Collection[Any], shape_of: Callable[[Any], Any], shapes: Shapes) -> bool:
+    """Tell whether two calls are on parameters of their own.
+
+    Inputs that both have are samples with the shape of a parameter, if they are not all of the parameters.
+
+    Args:
+        one, other: what the inputs are known by, of each call.
+        shape_of: returns the shape of one of these.
+        shapes: of the model's parameters.
+    """
+    both = set(one) & set(other)
+    return {shape_of(x) for x in both} < shapes and all(
+        {shape_of(x) for x in call if x not in both} >= shapes for call in (one, other)
+    )
+
+
+def calls_of(program: core.ClosedJaxpr, roots: Mapping[str, Shapes]) -> dict[str, ModelCalls]:
     """Return the parameters of each call of a model in a program, by the model's name.
 
-    That an input is a parameter is told by its shape. Calls on parameters that are computed from those of another
+    That an input is a parameter is told by its shape. ModelCalls on parameters that are computed from those of another
     call, as those after an update, are on these.
 
     Args:
         program: the traced program, whose inputs are its arguments and then its constants.
         roots: the shapes of the parameters of each model that was called, by its name.
     """
-    calls: dict[str, list[Origins]] = {}
+    calls: dict[str, ModelCalls] = {}
     if not any(roots.values()):
         return calls
     inputs = [*program.jaxpr.invars, *program.jaxpr.constvars]
@@ -37,17 +60,16 @@ def calls_of(program: core.ClosedJaxpr, roots: Mapping[str, Shapes]) -> dict[str
     def note(mark: Mark, origins: Origins) -> None:
         name = re.sub(r"\[.*$", "", text(mark.name))
         if mark.tensor_type == ACTIVATION and roots.get(name):
-            parameters = sum(1 << i for i, shape in enumerate(shapes) if shape in roots[name] and origins >> i & 1)
-            if {shapes[i] for i in numbers_of(parameters)} >= roots[name]:
-                calls.setdefault(name, []).append(parameters)
+            parameters = tuple(i for i, shape in enumerate(shapes) if shape in roots[name] and origins >> i & 1)
+            known = calls.setdefault(name, ModelCalls(roots[name], [])).inputs
+            if {shapes[i] for i in parameters} >= roots[name] and parameters not in known:
+                known.append(parameters)
 
     _follow(program.jaxpr, [1 << i for i in range(len(inputs))], note)
     return calls
 
 
-def say_shared(
-    program: core.ClosedJaxpr, calls: Mapping[str, Sequence[Origins]], say: Callable[[str, str], None]
-) -> None:
+def say_shared(program: core.ClosedJaxpr, calls: Mapping[str, ModelCalls], say: Callable[[str, str], None]) -> None:
     """Say which models a program calls on several sets of parameters, each of which is an input of it.
 
     Args:
@@ -56,10 +78,17 @@ def say_shared(
         say: is given a sentence, and what it is about.
     """
     names = list(getattr(getattr(program.jaxpr, "debug_info", None), "arg_names", None) or ())
+    inputs = [*program.jaxpr.invars, *program.jaxpr.constvars]
+
+    def shape_of(i: int) -> tuple[int, ...]:
+        return tuple(inputs[i].aval.shape)
+
     for name, found in calls.items():
-        apart = next(((one, other) for one in found for other in found if not one & other), None)
+        pairs = itertools.combinations(sorted(found.inputs), 2)
+        apart = next((pair for pair in pairs if are_apart(*pair, shape_of, found.shapes)), None)
         if apart is not None:
-            places = [_place([names[i] for i in numbers_of(each) if i < len(names)]) for each in sorted(apart)]
+            both = set(apart[0]) & set(apart[1])
+            places = [_place([names[i] for i in each if i < len(names) and i not in both]) for each in apart]
             say(*of_several(name, some(places) if all(places) else ""))
 
 
@@ -77,11 +106,6 @@ def of_several(name: str, places: str) -> tuple[str, str]:
         "give one of them a class of its own, or intercept its call alone within tracker.phase(...)",
         f"parameters of {name}",
     )
-
-
-def numbers_of(origins: Origins) -> list[int]:
-    """Return the numbers of the inputs."""
-    return [i for i in range(origins.bit_length()) if origins >> i & 1]
 
 
 def _place(names: Sequence[str]) -> str:

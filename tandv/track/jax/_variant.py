@@ -46,7 +46,7 @@ class Variant:
         self.jaxpr = jaxpr  # referenced, so that its id is not reused
         self.name = parameters["name"]
         self.records: list[Record] = []
-        self.calls: dict[str, list[list[int]]] = {}  # the numbers of inputs that are parameters, of calls of models
+        self.calls: dict[str, Any] = {}  # of models, see `calls_of`
         self.why_two = ""  # why it is run as two programs, if not because of `exact`
         self.unsure: tuple[int, int] | None = None  # first and last run whose results may differ in their last bits
         self._place, *self._others = ways

@@ -102,6 +102,28 @@ def test_nothing_is_said_of_two_inputs_with_the_shape_of_a_parameter():
     assert found == []
 
 
+WIDE = jnp.ones((3, 4))
+
+
+def wide(params, x):
+    return mark_leaves(jnp.tanh(x @ params["in"]) @ params["out"], Mark(("Net",), "Net", ACTIVATION))
+
+
+@pytest.mark.parametrize("samples", [4, 2])
+def test_samples_with_the_shape_of_a_parameter_are_none_of_both(samples):
+    params, x = {"in": WIDE, "out": WIDE.T}, jnp.ones((samples, 3))
+    shapes = {"Net": frozenset({(3, 4), (4, 3)})}
+
+    def of(function, *args):
+        found, program = [], jax.make_jaxpr(function)(*args)
+        say_shared(program, calls_of(program, shapes), lambda *said: found.append(said))
+        return found
+
+    ((words, _),) = of(lambda one, other, x: wide(one, x) + wide(other, x), params, params, x)
+    assert words.startswith("Net is called on several sets of parameters in one step (one, other): its rows")
+    assert of(lambda params, x, more: wide(params, x) + wide(params, more), params, x, x) == []
+
+
 class Actor(linen.Module):
     units: int = 2
 
