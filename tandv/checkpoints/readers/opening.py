@@ -98,6 +98,8 @@ def _problem_of_content(file: Path) -> str | None:
     """Return why a file is none of a model, if its first bytes tell."""
     if file.is_dir():
         return None
+    if file.exists() and not file.is_file():
+        return "it is no file but a pipe, a socket or a device, which might never end"
     with open(file, "rb") as opened:
         first = opened.read(len(_LFS))
     if first == _LFS:

@@ -68,7 +68,7 @@ def load(file: Path) -> Any:
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor's values as an array, not copied; 16- and 8-bit formats as dtypes of ml_dtypes."""
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_neg()
     if tensor.dtype in _AS_NUMPY:
         bits, dtype = _AS_NUMPY[tensor.dtype]
         return tensor.view(bits).numpy().view(dtype)

@@ -165,8 +165,18 @@ class TensorUnpickler(InertUnpickler):
         return _Storage(str(key), dtype, start, int(size), self._checks[str(key)])
 
     def _tensor(
-        self, storage: _Storage, offset: int, shape: tuple, stride: tuple, is_trained: Any = False, *_: Any
+        self,
+        storage: _Storage,
+        offset: int,
+        shape: tuple,
+        stride: tuple,
+        is_trained: Any = False,
+        hooks: Any = None,
+        metadata: Any = None,
+        *_: Any,
     ) -> Entry:
+        if metadata:  # what is stored is to be negated or conjugated, which PyTorch knows
+            raise NotPlain(f"a tensor has metadata: {metadata!r:.60}")
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
         if min((offset, *shape, *stride)) < 0 or (0 not in shape and last >= storage.size):
             raise NotPlain("a tensor reaches beyond its storage")

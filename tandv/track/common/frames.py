@@ -27,7 +27,7 @@ def to_rows(blocks: Sequence[Block]) -> Rows:
     quantities = [quantity for block in blocks for quantity in block.quantities]
     metadata: dict[str, Any] = {
         "tensor_type": [quantity.tensor_type for quantity in quantities],
-        "name": [quantity.name for quantity in quantities],
+        "name": [_storable(quantity.name) for quantity in quantities],
         "type": [quantity.type for quantity in quantities],
         "dtype": [dtype for block in blocks for dtype in block.dtypes],
         "phase": [quantity.phase for quantity in quantities],
@@ -48,6 +48,11 @@ def of_one_part(blocks: list[Block]) -> list[Block]:
     """Return the first of some steps, as many as go into one part; at least one."""
     sizes = itertools.accumulate(block.counts.nbytes for block in blocks)
     return blocks[: max(1, sum(size <= _PART for size in sizes))]
+
+
+def _storable(name: str) -> str:
+    """Return a name that a file can hold: a lone surrogate, as of a file's name that is no UTF-8, is written out."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
 
 
 def _column(name: str, blocks: Sequence[Block]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -221,6 +222,17 @@ def test_empty_files_and_pointers_of_git_lfs_are_said(tmp_path, name):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UnreadableCheckpoint, match=words):
             list(weights(tmp_path / name))
+
+
+def test_a_pipe_that_is_called_like_a_checkpoint_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "model_1.pt")
+    with pytest.raises(UnreadableCheckpoint, match="it is no file but a pipe"):
+        dict(weights(tmp_path / "model_1.pt"))
+
+
+def test_a_negated_view_keeps_its_sign(tmp_path):
+    torch.save({"weight": torch.tensor([[1.0, -2.0]])._neg_view()}, tmp_path / "model_1.pt")
+    assert dict(weights(tmp_path / "model_1.pt"))["weight"].tolist() == [[-1.0, 2.0]]
 
 
 def test_a_file_without_checksums_is_read(tmp_path):

@@ -219,6 +219,17 @@ def test_a_disk_that_refuses_the_rest_is_said_to_and_the_run_is_not_called_finis
     assert steps_of(read_pickle(tracker.out_path)) == [0, 1]
 
 
+def test_a_name_that_no_file_can_hold_loses_no_rows():
+    model = nn.Sequential()
+    model.add_module("a\ud800", nn.Linear(2, 2))
+    model.add_module("é", nn.Linear(2, 2))
+    with track(model, offload_inc=1) as tracker:
+        train(tracker, model, 2)
+    log = read_pickle(tracker.out_path)
+    assert {"a\\ud800", "é"} <= set(log[("metadata", "name")])
+    assert steps_of(log) == [0, 1]
+
+
 def test_writing_in_a_thread_gives_the_same_log(monkeypatch):
     model, real, trained = nn.Linear(2, 2), Store.add, threading.Event()
 
