@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch._compile import _disable_dynamo
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from tandv import tensor_types
 from tandv.track.common.readings import FINAL, LAST, LEFT_OVER
@@ -24,6 +23,7 @@ from tandv.track.torch._modes import alone, exporting, own_operations
 from tandv.track.torch._parameter_recorder import ParameterRecorder, keep_copies, values_of
 from tandv.track.torch._passes import UNSCALED, PassScale
 from tandv.track.torch._states import Optimizers, has_own_state, parameters_of
+from tandv.track.torch._step_hooks import counted, put, removed
 from tandv.track.torch._tree import Tree
 
 
@@ -65,13 +65,11 @@ class ParameterCapture:
         self.insight = TorchInsight(tracker, self._names, insight) if insight is not None else None
 
     def attach(self) -> None:
-        self._hooks.append(register_optimizer_step_pre_hook(self._before_optimizer_step))
-        self._hooks.append(register_optimizer_step_post_hook(self._after_optimizer_step))
+        self._hooks = put(self._before_optimizer_step, self._after_optimizer_step)
         self._watch()
 
     def detach(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
+        removed(self._hooks)
         self._before.clear()
         self.arrivals.unwatch()
         if self.insight is not None:
@@ -191,6 +189,7 @@ class ParameterCapture:
 
     @_disable_dynamo  # breaks the graph of a compiled step; this code is not compiled
     @alone
+    @counted
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         try:
             if not self._stepping:
@@ -222,6 +221,7 @@ class ParameterCapture:
 
     @_disable_dynamo
     @alone
+    @counted
     def _after_step(self, optimizer: torch.optim.Optimizer) -> None:
         try:
             if id(optimizer) in self._with_closure:

@@ -33,6 +33,7 @@ from tandv.track.torch._scaler import ScalerWatch
 from tandv.track.torch._shared_measurements import SharedMeasurements
 from tandv.track.torch._stash import stash_all_stats_and_hist
 from tandv.track.torch._step_calls import by_name
+from tandv.track.torch._step_hooks import remove_rest
 from tandv.track.torch._swaps import swaps
 from tandv.track.torch._tree import Tree
 from tandv.track.torch._trials import trials
@@ -132,6 +133,7 @@ class TorchTracker(Tracker):
         if error is None and self.is_on:
             self._guard("the end of the run", self._look_back)
         super().__exit__(kind, error, trace)
+        remove_rest()  # where it failed within a hook
 
     def _look_back(self) -> None:
         """Warn where the run was not divided into its steps as it should be; keep the last one that has no end."""
