@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import linen as nn
 from flax.training.dynamic_scale import DynamicScale
@@ -90,7 +91,8 @@ def test_loops_that_cannot_be_measured_are_left_out(broken, why, monkeypatch, sa
         assert names(log, "Weight", i) == names(whole, "Weight", i)
     m = whole["metadata"]
     rows = whole[~(m["tensor_type"].isin(["Activation", "Gradient"]) & m["name"].isin(INSIDE))]
-    assert log["scalar_stats"].equals(rows["scalar_stats"].reset_index(drop=True))
+    # Close, not the same: on some processors XLA rounds the programs differently.
+    np.testing.assert_allclose(log["scalar_stats"].astype(float), rows["scalar_stats"].astype(float), 1e-3, 1e-6)
     step = new_step()
     first = step(PARAMS)
     assert same(seen, [first, step(first)])
