@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 
 from tandv.log import logframe
 from tandv.log._opening import TEXT_LABELS, naming
-from tandv.log.logframe import INFINITE, METADATA, PARTS
+from tandv.log.logframe import INFINITE, METADATA, PARTS, SchemaError
 from tandv.log.store.columns import EXPONENTS
+from tandv.messages import some
 
 SPLIT = (pa.float32(), pa.float64(), pa.int32(), pa.int64())
 
@@ -77,6 +78,11 @@ def label(top: str, name: Any) -> Any:
 def from_table(table: pa.Table) -> pd.DataFrame:
     table = table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")])
     labels = [label for label in map(_split, table.column_names) if label]
+    if labels and (others := [name for name in table.column_names if not _split(name)]):
+        raise SchemaError(
+            f"not a tandv log: of its columns {some(list(map(repr, others)))} belong to no part, as "
+            f"'metadata/name' and 'scalar_stats/std' do; rename them, such as to {f'metadata/{others[0]}'!r}, or drop them"
+        )
     if len(labels) < table.num_columns:
         return table.replace_schema_metadata(None).to_pandas()  # not a log: `validate` will name its columns
     tables: dict[str, dict] = {top: {} for top in [*PARTS, *(top for top, _ in labels)]}

@@ -390,3 +390,11 @@ def test_a_csv_that_was_cut_off_or_is_in_another_encoding_says_so(tmp_path):
     (tmp_path / "log.csv").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
     with pytest.raises(UnreadableFile, match=r"a text in UTF-16 \(save it as csv in UTF-8\)"):
         tandv.read(tmp_path / "log.csv")
+
+
+def test_a_column_that_another_tool_added_is_named(tmp_path):
+    files.write_parquet(example_log(layers=2, steps=2), tmp_path / "log.parquet")
+    table = pq.read_table(tmp_path / "log.parquet")
+    pq.write_table(table.append_column("index", pa.array(range(len(table)))), tmp_path / "more.parquet")
+    with pytest.raises(SchemaError, match="of its columns 'index' belong to no part.*'metadata/index', or drop them"):
+        read_parquet(tmp_path / "more.parquet")
