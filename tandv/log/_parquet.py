@@ -81,7 +81,7 @@ def from_table(table: pa.Table) -> pd.DataFrame:
     if labels and (others := [name for name in table.column_names if not _split(name)]):
         raise SchemaError(
             f"not a tandv log: of its columns {some(list(map(repr, others)))} belong to no part, as "
-            f"'metadata/name' and 'scalar_stats/std' do; rename them, such as to {f'metadata/{others[0]}'!r}, or drop them"
+            f"'metadata/name' and 'scalar_stats/std' do; rename them, such as to 'metadata/{others[0]}', or drop them"
         )
     if len(labels) < table.num_columns:
         return table.replace_schema_metadata(None).to_pandas()  # not a log: `validate` will name its columns
