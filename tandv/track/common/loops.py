@@ -13,6 +13,11 @@ IN_LOOP = (
     "at the end of each iteration"
 )
 
+LEFT_OPEN = (
+    "another run records the same model with the same settings and was not closed, as where a cell of a notebook runs "
+    "again: both record until tracker.close() ends one of them; its folder is "
+)
+
 TOP_OF_LOOP = (
     "the first tracker.step() ended a step in which nothing was computed, and none ended the last iteration: it is "
     "called at the top of the loop, so that all rows stand one step later than the iteration that they describe; call "
@@ -50,6 +55,27 @@ class OneStepRuns:
         told = left_open is not None and self.ends(model, left_open)
         self._open[id(model)] = weakref.ref(run)
         return told
+
+    def said_at_beginning(self, model: Any, run: Any) -> list[str]:
+        """Return what is to be said where a run begins.
+
+        Args:
+            model: the model.
+            run: its tracker: `asked` is what `track` was given beside the settings.
+        """
+        left_open = self._left_open(model, run)
+        return [*([left_open] if left_open else []), *([IN_LOOP] if self.begins(model, run) else [])]
+
+    def _left_open(self, model: Any, run: Any) -> str | None:
+        reference = self._open.get(id(model))
+        before = reference() if reference is not None else None
+        if before is None or before is run or not before.is_on:
+            return None
+        try:
+            is_same = before.settings == run.settings and before.asked == run.asked
+        except Exception:  # of what the user has given, which may refuse to be compared
+            return None
+        return f"{LEFT_OPEN}{before.path}" if is_same else None
 
     def ends(self, model: Any, run: Run) -> bool:
         """Tell whether this run is the third of one step in a row.

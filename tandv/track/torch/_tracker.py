@@ -78,6 +78,7 @@ class TorchTracker(Tracker):
         formats_axis: Axes = None,
     ):
         self._model, self._ranks = model, ranks
+        self.asked = only_training, per_rank, formats, formats_axis, [id(one) for one in optimizers]
         self._writes_log = ranks is None or ranks.rank == 0
         insight = settings.insight_asked() if self._writes_log else None
         super().__init__(
@@ -120,8 +121,7 @@ class TorchTracker(Tracker):
             if self.raster is not None:
                 parameters.insight.record_signs(self.raster)
             self.keep_to_budget(parameters.insight, "before_step", "after_step")
-        self._coverage = Coverage()
-        self._told_parameters = False
+        self._coverage, self._told_parameters = Coverage(), False
         self._events: list[dict[str, Any]] = []  # changes of the model, with their step
 
     def __reduce__(self) -> Any:
@@ -159,8 +159,8 @@ class TorchTracker(Tracker):
         return reading(value)
 
     def attach(self) -> None:
-        if self._writes_log and one_step_runs.begins(unwrap(self._model), self):
-            self.warn_once(IN_LOOP)
+        for message in one_step_runs.said_at_beginning(unwrap(self._model), self) if self._writes_log else ():
+            self.warn_once(message)
         swaps.join(torch.utils, self._on_swap)
         trials.join(self)
         self.scaler.attach()
