@@ -15,6 +15,7 @@ from tandv.page.answers.sources import LogSource
 
 OFFERED = ("e4m3", "e5m2", "fp16", "bf16")  # formats that a log is asked what a cast to them would cost
 _NARROW = 2.0**16  # of the largest value: formats that overflow in ordinary training
+_EXACT = 2**53  # up to which every whole number is one of float64
 FIRST_SHOWN = ("rm2", "std", "max_abs")  # statistics, the first of which that a log has is shown at first
 
 
@@ -43,6 +44,7 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         steps = run.curves.table.index.to_numpy(np.float64)
         where = {"axis": source.axis if isinstance(source, CurvesOnly) else "linear"}
         nothing = {"types": {}, "metrics": [], "low": 0, "high": 0, "phases": [], "phase": None, "ranks": []}
+        head["notes"] = [*head["notes"], *_rounded(steps)]
         return {**head, **nothing, "holds": "curves", "rank": None, "formats": {}, "start": where}, [steps]
     low, high = source.exponents
     head["meanings"] |= {name: glossary.statistic_meaning(name) for name in source.metrics}
@@ -59,7 +61,14 @@ def meta(run: Run, runs: Sequence[Run], asked: dict[str, Any]) -> Answer:
         "formats": {one.short: _limits(one) for one in formats_of(run)},
         "start": start(run) | _beside(run, runs),
     }
-    return head | about, [source.steps.astype(np.float64)]
+    steps = source.steps.astype(np.float64)
+    return head | about | {"notes": [*head["notes"], *_rounded(steps)]}, [steps]
+
+
+def _rounded(steps: np.ndarray) -> list[str]:
+    """Return the note that steps are too large for a browser, which has no whole numbers but float64."""
+    largest = np.abs(steps).max(initial=0.0)
+    return [f"Steps beyond {_EXACT:,} are shown to the nearest number of float64."] * int(largest >= _EXACT)
 
 
 def formats_of(run: Run) -> list[Format]:

@@ -17,6 +17,9 @@ def settled(monkeypatch):
     patient(monkeypatch)
 
 
+ROUNDED = "Steps beyond 9,007,199,254,740,992 are shown to the nearest number of float64."
+
+
 def test_a_log_says_what_it_has():
     log = logframe.example_log()
     head, (steps,) = ask(answers_of(log), kind="meta")
@@ -88,6 +91,15 @@ def test_curves_alone_say_so():
     assert head["holds"] == "curves" and head["types"] == {} and head["metrics"] == [] and head["formats"] == {}
     assert head["title"] == "Checkpoints" and head["notes"] == ["one is damaged"] and steps.tolist() == [0, 1]
     assert head["meanings"] == {"entropy": "how evenly all weights spread over 100 bins, in nats", "loss": ""}
+
+
+@pytest.mark.parametrize(("last", "notes"), [(2**53 - 1, []), (2**53 + 1, [ROUNDED])])
+def test_steps_that_a_browser_rounds_are_said_to_be(last, notes):
+    curves = CurvesOnly({"step": [0, last], "loss": [2.0, 1.0]}, "run")
+    assert ask(Answers([Run(curves)]), kind="meta")[0]["notes"] == notes
+    log = logframe.example_log(layers=2, steps=2)
+    log[("metadata", "step")] = log[("metadata", "step")] + (last - 1)
+    assert ask(answers_of(log), kind="meta")[0]["notes"] == notes
 
 
 def test_hostile_names_are_only_text():
