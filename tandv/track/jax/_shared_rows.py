@@ -44,7 +44,7 @@ def are_apart(one: Collection[Any], other: Collection[Any], shape_of: Callable[[
 def calls_of(program: core.ClosedJaxpr, roots: Mapping[str, Shapes]) -> dict[str, ModelCalls]:
     """Return the parameters of each call of a model in a program, by the model's name.
 
-    That an input is a parameter is told by its shape. ModelCalls on parameters that are computed from those of another
+    That an input is a parameter is told by its shape. Calls on parameters that are computed from those of another
     call, as those after an update, are on these.
 
     Args:
