@@ -64,7 +64,7 @@ class Exchange:
         self._do_tasks()
         now = time.monotonic()
         self._tell_plans()
-        self.merging.waiting.expected = self._expected(now)
+        self.merging.waiting.expected, self.merging.waiting.detours = self._expected(now)
         for message in self.merging.due(now):
             self._up(*message)
         for link in self._connections.flush():
@@ -126,15 +126,15 @@ class Exchange:
     def _below(self) -> list[Link]:
         return [link for link in self._connections if link.is_known and link is not self._ascent.link]
 
-    def _expected(self, now: float) -> int:
-        """Return the ranks whose parts come by this one, as bits: those that have entered through its connections."""
-        found = 1 << self.place.rank
-        for link in self._below():
-            found |= link.below
+    def _expected(self, now: float) -> tuple[int, int]:
+        """Return, as bits, the ranks whose parts come by this one, and those of whom one that leaves may hold some."""
         self._orphans = [one for one in self._orphans if one[1] > now]
-        for ranks, _ in self._orphans:
-            found |= ranks
-        return found
+        found = functools.reduce(operator.or_, (ranks for ranks, _ in self._orphans), 1 << self.place.rank)
+        detours = 0
+        for link in self._below():  # they have entered through it
+            found |= link.below
+            detours |= link.below if link.rank in self.merging.gone and not link.moves else 0
+        return found, detours
 
     def _down(self, kind: bytes, body: bytes = b"") -> None:
         for link in self._below():

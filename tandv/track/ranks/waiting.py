@@ -1,5 +1,6 @@
 """The steps of which a rank still waits for parts: bounded in memory, and in time."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -31,6 +32,7 @@ class Waiting:
 
     def __init__(self, expected: int, patience: float, at_most: int):
         self.expected, self.patience, self.at_most = expected, patience, at_most
+        self.detours = 0  # ranks whose steps may come out of order, since one on the way leaves, as bits
         self.held = 0  # bytes
         self._steps: dict[int, list[Sealed]] = {}
         self._since: dict[int, float] = {}
@@ -85,12 +87,14 @@ class Waiting:
         """
         held, later, found = self.held, 0, []
         for step in sorted(self._steps, reverse=True):  # each rank sends its steps in their order
-            who = later | sum(1 << rank for rank, latest in gone.items() if latest < step)
+            who = later & ~self.detours | sum(1 << rank for rank, latest in gone.items() if latest < step)
             for part in self._steps[step]:
                 who |= part.who
                 later |= part.who
             if not self.expected & ~who or now - self._since[step] > self.patience or all_of_them:
                 found.append(step)
+        first = min(self._steps.keys() - found, default=math.inf)
+        found = [step for step in found if step < first or not self.detours]  # a rank above relies on the order
         for step in sorted(self._steps):
             if held <= self.at_most:
                 break

@@ -166,7 +166,9 @@ def test_ranks_whose_rank_above_has_left_are_waited_for_until_they_have_come():
         below = link.below
 
         def leave():  # it has said that it leaves, and those below it have not connected yet
+            found.append(exchange._expected(time.monotonic()))
             exchange.merging.leave({1: 0})
+            found.append(exchange._expected(time.monotonic()))
             link.moves = True
             exchange._lost(link)
             exchange._connections.drop(link)
@@ -174,8 +176,10 @@ def test_ranks_whose_rank_above_has_left_are_waited_for_until_they_have_come():
 
         found = []
         exchange._do(leave)
-        assert until(lambda: bool(found))
-    assert (below, found[0] & below) == (0b0110, 0b0110)
+        assert until(lambda: len(found) == 3)
+    assert below == 0b0110
+    assert [expected & below for expected, _ in found] == [below] * 3
+    assert [detours for _, detours in found] == [0, below, 0], "while it is there it may have more of them"
 
 
 def test_what_was_on_its_way_through_a_rank_that_dies_is_sent_again_and_counts_once():

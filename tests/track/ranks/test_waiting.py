@@ -33,6 +33,21 @@ def test_a_rank_that_left_is_missed_only_after_its_latest_step():
     assert whose(waiting.due(0.0, {1: 3})) == [(4, [1])]
 
 
+def test_steps_that_a_leaving_rank_still_has_of_those_below_it_are_waited_for_and_keep_their_order():
+    waiting = Waiting(0b1111, patience=9, at_most=100)
+    waiting.detours = 0b1110  # of rank 1, which leaves: those below it send their next steps past it
+    waiting.add(sealed(4, 0), 0.0)
+    for rank in (0, 2, 3):
+        waiting.add(sealed(5, rank), 0.0)
+    assert not waiting.due(1.0, {1: 3})
+    waiting.add(sealed(4, 2, 3), 1.0)
+    assert whose(waiting.due(1.0, {1: 3})) == [(4, [0b0001, 0b1100]), (5, [0b0001, 0b0100, 0b1000])]
+    waiting.add(sealed(6, 0), 2.0)
+    waiting.add(sealed(7, 2), 2.0)
+    waiting.detours = 0  # it has left, and had no more
+    assert whose(waiting.due(2.0, {1: 3, 3: 5})) == [(6, [0b0001])]
+
+
 def test_patience_ends():
     waiting = Waiting(0b11, patience=9, at_most=100)
     waiting.add(sealed(4, 0), 0.0)
