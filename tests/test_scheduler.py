@@ -15,8 +15,7 @@ ENDS = "import os\ndef test_before(): pass\ndef test_that_ends_its_worker(): os.
 PASSES = "def test_one(): pass\n"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("place", [0, 8, 15], ids=["first", "middle", "last"])
+@pytest.mark.parametrize(("workers", "place"), [(2, 0), (1, 8), (2, 15)])
 def test_all_others_are_run_once(tmp_path, workers, place):
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for number in range(16):
