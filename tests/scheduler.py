@@ -1,5 +1,7 @@
 """How pytest-xdist goes on after a worker that ended in the middle of a test."""
 
+import contextlib
+
 from xdist.scheduler import LoadFileScheduling
 
 
@@ -7,7 +9,8 @@ class Scheduler(LoadFileScheduling):
     """Files go to the workers whole; what a worker left goes to the others, without the test that ended it.
 
     pytest-xdist 3.8.0 by itself gives them what had been run, too, and then waits for ever (its issue 1378), runs the
-    test that ended the worker again (1371), and leaves a new worker waiting for a second test (1327).
+    test that ended the worker again (1371), leaves a new worker waiting for a second test (1327), and ends with an
+    error where it sends tests to a worker that has just ended.
     """
 
     def remove_node(self, node):
@@ -21,6 +24,10 @@ class Scheduler(LoadFileScheduling):
         self.assigned_work[node] = {file: tests for file, tests in files.items() if not all(tests.values())}
         super().remove_node(node)
         return test
+
+    def _assign_work_unit(self, node):
+        with contextlib.suppress(OSError):  # it has just ended: `remove_node` is called with what it was to run
+            super()._assign_work_unit(node)
 
     def _reschedule(self, node):
         super()._reschedule(node)

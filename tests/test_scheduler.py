@@ -1,10 +1,13 @@
 """A worker that ends in a test takes no other test with it, and nothing waits for it."""
 
+import collections
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.scheduler import Scheduler
 
 pytestmark = pytest.mark.slow
 CONFTEST = """
@@ -25,3 +28,23 @@ def test_all_others_are_run_once(tmp_path, workers, place):
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300).stdout
     assert "1 failed, 17 passed" in said
     assert f"test_{place:02d}.py::test_that_ends_its_worker" in said
+
+
+class HasEnded:
+    """A worker that has just ended, which nobody knows yet."""
+
+    shutting_down = False
+
+    def send_runtest_some(self, numbers):
+        raise OSError("cannot send (already closed?)")
+
+
+def test_what_is_sent_to_a_worker_that_has_just_ended_goes_to_the_others():
+    scheduler, worker = object.__new__(Scheduler), HasEnded()
+    scheduler.log, scheduler.assigned_work = print, {worker: {}}
+    scheduler.registered_collections = {worker: ["test_a.py::one", "test_a.py::two"]}
+    scheduler.workqueue = collections.OrderedDict({"test_a.py": {"test_a.py::one": False, "test_a.py::two": False}})
+    scheduler._reschedule(worker)
+    assert not scheduler.workqueue
+    assert scheduler.remove_node(worker) == "test_a.py::one"
+    assert scheduler.workqueue == {"test_a.py": {"test_a.py::one": True, "test_a.py::two": False}}
